@@ -1,0 +1,170 @@
+# MOSS. `make help` lists the targets; README.md says what they are for.
+
+BUILD ?= $(if $(SANITIZE),build-sanitize,build)
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= gcc
+
+VERSION := 0.1.0
+
+# `make V=1` shows whole command lines.
+Q := $(if $(V),,@)
+say = @$(if $(V),:,printf '  %-8s%s\n' $(1) $(2))
+
+# ---- flags ---------------------------------------------------------------------------------------------------------------
+
+# The reviewed warnings: each found or prevents a real class of bugs. WERROR=1 (CI) turns them into errors.
+WARNINGS := -Wall -Wextra \
+	-Wformat=2 -Wformat-signedness \
+	-Wshadow -Wundef -Wpointer-arith -Wcast-align=strict \
+	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wmissing-declarations \
+	-Wnested-externs -Wwrite-strings -Wvla \
+	-Wimplicit-fallthrough -Wswitch-enum -Wfloat-equal \
+	-Wno-missing-field-initializers -Wno-unknown-warning-option
+ifeq ($(shell $(CC) --version | grep -ci clang),0)
+WARNINGS += -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Walloca -Wjump-misses-init
+endif
+WERROR ?= $(if $(CI),1,)
+
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fno-strict-overflow -ftrivial-auto-var-init=zero
+ifdef SANITIZE
+OPTIMISE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+else
+OPTIMISE := -O2 -g
+HARDENING += -D_FORTIFY_SOURCE=2
+endif
+
+CFLAGS ?= $(OPTIMISE)
+ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. $(WARNINGS) $(if $(WERROR),-Werror) $(HARDENING) $(CFLAGS) -fPIE -MMD -MP \
+	-ffunction-sections -fdata-sections -DMOSS_VERSION='"$(VERSION)"' -DMOSS_LIBEXECDIR='"$(PREFIX)/libexec/moss"' \
+	-DMOSS_DATADIR='"$(PREFIX)/share/moss"' $(shell pkg-config --cflags libnl-3.0 2>/dev/null)
+LINK_HARDENING := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections
+# A static executable with a sanitizer does not exist: the static programs are linked dynamically there.
+STATIC := $(if $(SANITIZE),,-static-pie)
+
+# ---- parts ---------------------------------------------------------------------------------------------------------------
+# A folder is a library; dependencies point one way: evolve -> shim's client -> runtime's libraries -> base.
+
+sources = $(sort $(wildcard $(1)/*.c))
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
+
+LIBRARIES := runtime/base runtime/box runtime/store runtime/oci \
+	shim/agent shim/client shim/swap shim/probe shim/hold \
+	evolve/evidence evolve/stage evolve/coder evolve/trial evolve/grade evolve/verdict evolve/consent evolve/ledger evolve/report
+archive = $(BUILD)/lib/$(subst /,-,$(1)).a
+ARCHIVES := $(foreach l,$(LIBRARIES),$(call archive,$(l)))
+archives = $(foreach l,$(1),$(call archive,$(l)))
+
+RUNTIME_LIBS := runtime/oci runtime/store runtime/box runtime/base
+SHIM_LIBS := shim/swap shim/probe shim/hold shim/client shim/agent runtime/store runtime/box runtime/base
+EVOLVE_LIBS := evolve/stage evolve/report evolve/verdict evolve/consent evolve/trial evolve/coder evolve/grade evolve/evidence \
+	evolve/ledger shim/client shim/agent runtime/store runtime/box runtime/base
+
+SMALL_LIBS := -ljansson -lseccomp -lcap -lsodium
+NET_LIBS := -lnl-route-3 -lnl-3
+ALL_LIBS := $(SMALL_LIBS) $(NET_LIBS) -lnftnl -lmnl -lgit2 -lcurl -lpthread -lm
+
+PROGRAMS := $(addprefix $(BUILD)/,moss-runtime moss-init moss-shim moss moss-search)
+BENCHES := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+HELPERS := $(patsubst tests/helpers/%.c,$(BUILD)/helpers/%,$(wildcard tests/helpers/*.c))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(shell find tests/unit -name 'test-*.c' 2>/dev/null | sort))
+
+# ---- programs ------------------------------------------------------------------------------------------------------------
+
+.PHONY: all check check-unit check-integration demo bench install uninstall lint format clean dependencies help
+all: $(PROGRAMS)
+
+# One list for the linker to walk again until nothing is missing: the archives refer to one another only downwards, their users do not care.
+link = $(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(1) -o $@ $(2) -Wl,--start-group $(3) -Wl,--end-group $(LINK_HARDENING) $(4)
+
+$(BUILD)/moss-runtime: $(call objects,runtime/cmd) $(call archives,$(RUNTIME_LIBS))
+	$(call link,$(STATIC),$(filter %.o,$^),$(filter %.a,$^),$(SMALL_LIBS) $(NET_LIBS) -lpthread -lm)
+$(BUILD)/moss-init: $(call objects,shim/init) $(call archives,runtime/base)
+	$(call link,$(STATIC),$(filter %.o,$^),$(filter %.a,$^),)
+$(BUILD)/moss-shim: $(call objects,shim/cmd) $(call archives,$(SHIM_LIBS))
+	$(call link,,$(filter %.o,$^),$(filter %.a,$^),$(SMALL_LIBS) $(NET_LIBS) -lnftnl -lmnl)
+$(BUILD)/moss: $(call objects,evolve/cmd) $(call archives,$(EVOLVE_LIBS))
+	$(call link,,$(filter %.o,$^),$(filter %.a,$^),$(ALL_LIBS))
+$(BUILD)/moss-search: $(call objects,evolve/coder/search) $(call archives,runtime/base)
+	$(call link,$(STATIC),$(filter %.o,$^),$(filter %.a,$^),-ljansson -lm)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+define archive_rule
+$(call archive,$(1)): $(call objects,$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$(Q)ar rcs $$@ $$^
+endef
+$(foreach l,$(LIBRARIES),$(eval $(call archive_rule,$(l))))
+
+# ---- tests ---------------------------------------------------------------------------------------------------------------
+
+$(BUILD)/unit/%: tests/unit/%.c $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(call link,,$<,$(ARCHIVES),-lcmocka $(ALL_LIBS))
+# `make unit-runtime/base` builds the tests of one folder, `make check-unit UNIT=runtime/base` runs them.
+unit-%:
+	$(MAKE) $(filter $(BUILD)/unit/$*/%,$(UNIT_TESTS))
+$(BUILD)/bench/%: tests/bench/%.c $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(call link,,$<,$(ARCHIVES),$(ALL_LIBS))
+$(BUILD)/helpers/%: tests/helpers/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -static
+
+UNIT ?=
+check-unit: $(filter $(BUILD)/unit/$(UNIT)%,$(UNIT_TESTS))
+	$(if $^,CMOCKA_MESSAGE_OUTPUT=TAP prove $^)
+
+INTEGRATION ?= $(sort $(wildcard tests/integration/*.bats tests/security/*.bats tests/fault/*.bats))
+check-integration: all $(HELPERS) $(BENCHES)
+	MOSS_BUILD=$(abspath $(BUILD)) prove --timer --exec bats $(INTEGRATION)
+
+check: dependencies
+	$(MAKE) all $(UNIT_TESTS)
+	$(MAKE) check-unit
+	$(MAKE) check-integration
+
+demo: dependencies
+	$(MAKE) all
+	MOSS_BUILD=$(abspath $(BUILD)) tests/demo/demo
+
+bench: dependencies
+	$(MAKE) all $(BENCHES)
+	MOSS_BUILD=$(abspath $(BUILD)) tests/bench/run
+
+# Installs what packaging/dependencies.debian lists and this host lacks; does nothing, and needs no root, where all is there.
+dependencies:
+	@packaging/install-dependencies
+
+lint:
+	packaging/lint
+
+format:
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+# ---- installation --------------------------------------------------------------------------------------------------------
+
+install: all
+	BUILD=$(BUILD) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/install
+uninstall:
+	DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) packaging/uninstall
+
+clean:
+	rm -rf build build-sanitize
+
+help:
+	@echo 'make                 all programs, in build/'
+	@echo 'make demo            an agent with a fault is kept, evolved, swapped, rolled back (FAULT=name picks the fault)'
+	@echo 'make check           unit and integration tests (SANITIZE=1: with ASan and UBSan)'
+	@echo 'make bench           the repair table and the cost of a trial'
+	@echo 'make lint            formatting, static analysis, forbidden calls'
+	@echo 'make install         DESTDIR=, PREFIX=/usr/local;  make uninstall takes it away'
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fd.h"
+
+#include <limits.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+int fd_write_all(int fd, const void *data, size_t len)
+{
+    const char *p = data;
+
+    while (len > 0) {
+        ssize_t n = write(fd, p, len);
+
+        if (n < 0) {
+            if (errno == EINTR)
+                continue;
+            return -errno;
+        }
+        p += n;
+        len -= (size_t) n;
+    }
+    return 0;
+}
+
+ssize_t fd_read_full(int fd, void *buf, size_t size)
+{
+    size_t got = 0;
+
+    while (got < size) {
+        ssize_t n = read(fd, (char *) buf + got, size - got);
+
+        if (n < 0) {
+            if (errno == EINTR)
+                continue;
+            return -errno;
+        }
+        if (n == 0)
+            break;
+        got += (size_t) n;
+    }
+    return (ssize_t) got;
+}
+
+/* Splits the next component off *path into `name`; 0 at the end. "." and empty components are skipped, ".." is refused. */
+static int next_component(const char **path, char name[static NAME_MAX + 1])
+{
+    const char *p = *path;
+    size_t n;
+
+    for (;;) {
+        p += strspn(p, "/");
+        n = strcspn(p, "/");
+        if (n == 1 && p[0] == '.')
+            p += 1;
+        else
+            break;
+    }
+    if (n > NAME_MAX)
+        return -ENAMETOOLONG;
+    if (n == 2 && p[0] == '.' && p[1] == '.')
+        return -EXDEV;
+    memcpy(name, p, n);
+    name[n] = '\0';
+    *path = p + n;
+    return n > 0;
+}
+
+static int openat_walk(int dirfd, const char *path, int flags, mode_t mode)
+{
+    _cleanup_close_ int at = -EBADF;
+    char name[NAME_MAX + 1], next[NAME_MAX + 1];
+    int r;
+
+    r = next_component(&path, name);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        memcpy(name, ".", 2);
+    for (;;) {
+        int fd;
+
+        r = next_component(&path, next);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            break;
+        fd = openat(at >= 0 ? at : dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            return -errno;
+        fd_closep(&at);
+        at = fd;
+        memcpy(name, next, sizeof(name));
+    }
+    r = openat(at >= 0 ? at : dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+    return r < 0 ? -errno : r;
+}
+
+int openat_beneath(int dirfd, const char *path, int flags, mode_t mode)
+{
+    struct open_how how = {
+        .flags = (uint64_t) (unsigned) flags | O_CLOEXEC,
+        .mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+    };
+    long fd;
+
+    if (path[0] == '/')
+        return -EXDEV;
+    for (unsigned tries = 0; tries < 32; tries++) {
+        fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+        if (fd >= 0)
+            return (int) fd;
+        if (errno == ENOSYS || errno == EPERM)
+            return openat_walk(dirfd, path, flags, mode);
+        if (errno != EAGAIN) /* a rename raced with "..": the kernel asks for another try */
+            return -errno;
+    }
+    return -EAGAIN;
+}
+
+int mkdirat_p(int dirfd, const char *path, mode_t mode)
+{
+    _cleanup_close_ int at = -EBADF;
+    char name[NAME_MAX + 1];
+    int r;
+
+    while ((r = next_component(&path, name)) > 0) {
+        int base = at >= 0 ? at : dirfd, fd;
+
+        if (mkdirat(base, name, mode) < 0 && errno != EEXIST)
+            return -errno;
+        fd = openat(base, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            return -errno;
+        fd_closep(&at);
+        at = fd;
+    }
+    return r;
+}
+
+static int rm_rf_fd(int fd, dev_t dev);
+
+static int rm_entry(int dirfd, const char *name, dev_t dev)
+{
+    _cleanup_close_ int fd = -EBADF;
+    struct stat st;
+    int r;
+
+    if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR && errno != EPERM)
+        return -errno;
+    fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        if (errno != EACCES || fchmodat(dirfd, name, 0700, 0) < 0)
+            return -errno;
+        fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            return -errno;
+    }
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (dev != 0 && st.st_dev != dev)
+        return -EXDEV;
+    r = rm_rf_fd(TAKE_FD(fd), st.st_dev);
+    if (r < 0)
+        return r;
+    return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static int rm_rf_fd(int fd, dev_t dev)
+{
+    _cleanup_closedir_ DIR *d = fdopendir(fd);
+    struct dirent *de;
+
+    if (!d) {
+        int r = -errno;
+
+        close(fd);
+        return r;
+    }
+    /* Only an owner's missing bits stop us here: a tree that a box left behind may hold directories of mode 0. */
+    (void) fchmod(dirfd(d), 0700);
+    while (errno = 0, (de = readdir(d))) {
+        int r;
+
+        if (streq(de->d_name, ".") || streq(de->d_name, ".."))
+            continue;
+        r = rm_entry(dirfd(d), de->d_name, dev);
+        if (r < 0)
+            return r;
+    }
+    return -errno;
+}
+
+int rm_rf_at(int dirfd, const char *name)
+{
+    return rm_entry(dirfd, name, 0);
+}
+
+const char *fd_path(int fd, char buf[static FD_PATH_MAX])
+{
+    snprintf(buf, FD_PATH_MAX, "/proc/self/fd/%d", fd);
+    return buf;
+}

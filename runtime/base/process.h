@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_BASE_PROCESS_H
+#define MOSS_BASE_PROCESS_H
+
+/* Helper programs of the host (git, ssh-keygen, newuidmap…): started without a shell, with a time limit, never left behind. */
+
+#include <sys/types.h>
+
+#include "error.h"
+
+typedef struct ProcessSpec {
+    const char *const *argv; /* argv[0] is looked up in PATH */
+    const char *cwd;         /* NULL: ours */
+    const char *input;       /* for its standard input; NULL: /dev/null */
+    size_t input_len;
+    size_t output_max;     /* bytes of its output that are kept; more is an error (-E2BIG) */
+    uint64_t timeout_usec; /* then it is killed: -ETIMEDOUT */
+} ProcessSpec;
+
+/* Runs it to its end. Output and errors together come back in *ret_output (NUL-terminated, the caller frees; may be NULL). Returns its exit
+ * status (128 + signal when it was killed by one), or -errno if it could not be run. */
+int process_run(const ProcessSpec *spec, char **ret_output, Error *e);
+
+/* pidfd_open(2) and friends, which glibc 2.36 has only in part. */
+int pidfd_open_cloexec(pid_t pid);
+int pidfd_signal(int pidfd, int sig);
+/* Waits for the child behind the pidfd, at most until `deadline` (CLOCK_BOOTTIME): wait status in *ret_status, or -ETIMEDOUT. */
+int pidfd_wait(int pidfd, uint64_t deadline, int *ret_status);
+/* exit code, or 128 + signal */
+int wait_status_code(int status);
+
+#endif
