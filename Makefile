@@ -75,8 +75,10 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(shell find tests/unit 
 all: $(PROGRAMS)
 
 # One list for the linker to walk again until nothing is missing: the archives refer to one another only downwards, their users do not care.
-link = $(call say,LD,$@)
+define link
+	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(1) -o $@ $(2) -Wl,--start-group $(3) -Wl,--end-group $(LINK_HARDENING) $(4)
+endef
 
 $(BUILD)/moss-runtime: $(call objects,runtime/cmd) $(call archives,$(RUNTIME_LIBS))
 	$(call link,$(STATIC),$(filter %.o,$^),$(filter %.a,$^),$(SMALL_LIBS) $(NET_LIBS) -lpthread -lm)

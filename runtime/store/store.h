@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_STORE_STORE_H
+#define MOSS_STORE_STORE_H
+
+/* The store: sealed layers and generation manifests, content-addressed, below one directory (/var/lib/moss, or $XDG_DATA_HOME/moss).
+ *
+ *     layers/sha256/<digest>/      a sealed, read-only tree
+ *     generations/<digest>.json    a manifest
+ *     tmp/                         what is being made; removed by store_open() when nobody holds it (flock)
+ *
+ * A layer is sealed as: tree complete in tmp/, syncfs, digest, re-read and compare, rename, fsync of the directory. So a name that exists is complete.
+ * The digest of a tree is the sha256 over its entries in byte order of their paths: path, type, mode, uid, gid, size and sha256 of the
+ * content, symlink target, device number, xattrs, and which entries are hard links of one file. Times are not part of it.
+ * Whiteouts (0:0 character devices), opaque directories (trusted.overlay.opaque or user.overlay.opaque), xattrs and hard links survive. */
+
+#include <jansson.h>
+
+#include "runtime/base/error.h"
+#include "runtime/base/hash.h"
+
+typedef struct Store Store;
+
+int store_open(const char *path, Store **ret, Error *e);
+Store *store_free(Store *store);
+static inline void store_freep(Store **s)
+{
+    store_free(*s);
+}
+int store_fd(const Store *store);
+
+/* Where the store of this user is: $MOSS_STORE, /var/lib/moss for root, $XDG_DATA_HOME/moss or ~/.local/share/moss. The caller frees. */
+char *store_default_path(void);
+
+/* ---- layers (layer.c) ---- */
+
+/* Copies the tree below `dirfd` into the store and seals it. The same content gives the same digest and is stored once. */
+int layer_import(Store *store, int dirfd, char ret_digest[static DIGEST_SIZE], Error *e);
+
+/* A new, empty directory in tmp/ (O_RDONLY fd) to build a layer in, and its sealing, which consumes the name in any case. */
+typedef struct LayerDraft {
+    int fd;        /* of the directory; -EBADF when there is none */
+    char name[40]; /* in tmp/ */
+} LayerDraft;
+int layer_draft(Store *store, LayerDraft *ret, Error *e);
+int layer_seal(Store *store, LayerDraft *draft, char ret_digest[static DIGEST_SIZE], Error *e);
+void layer_draft_drop(Store *store, LayerDraft *draft);
+
+/* An O_PATH fd of a sealed layer; -ENOENT when it is not there. */
+int layer_open(Store *store, const char *digest, Error *e);
+/* Reads everything again; -EUCLEAN when the content is not what the name says. */
+int layer_verify(Store *store, const char *digest, Error *e);
+/* The digest of any tree. */
+int tree_digest(int dirfd, char ret_digest[static DIGEST_SIZE], Error *e);
+
+/* ---- generations (generation.c) ----
+ * {"version":1,"agent":"clerk","layers":["<digest>",…topmost first],"commit":"<git oid>","build":{…record…}} */
+
+typedef struct Generation {
+    char digest[DIGEST_SIZE]; /* of the canonical manifest */
+    json_t *manifest;
+    const char *agent;
+    const char *commit;
+    const char **layers; /* topmost first, NULL-terminated; strings belong to the manifest */
+    size_t n_layers;
+} Generation;
+
+/* Writes the manifest (durably; all its layers must be there) and gives its digest. */
+int generation_create(Store *store, const char *agent, const char *const *layers, const char *commit, json_t *build,
+                      char ret_digest[static DIGEST_SIZE], Error *e);
+/* Loads and checks: schema, digest, presence of every layer. */
+int generation_load(Store *store, const char *digest, Generation **ret, Error *e);
+Generation *generation_free(Generation *g);
+static inline void generation_freep(Generation **g)
+{
+    generation_free(*g);
+}
+
+/* ---- snapshots (snapshot.c) ----
+ * A writable root in O(1): overlay of `n` lower directory fds (topmost first) over an upper, built detached (fsopen, fsmount). */
+
+typedef struct SnapshotUpper {
+    uint64_t tmpfs_size; /* a fresh tmpfs of this size… */
+    int dir_fd;          /* …or this directory (if not 0), in which "upper" and "work" are made */
+} SnapshotUpper;
+
+/* Returns the fd of a detached overlay mount; *ret_upper_fd (may be NULL) is an O_PATH fd of the upper directory. */
+int snapshot_mount(const int *lowers, size_t n, const SnapshotUpper *upper, int *ret_upper_fd, Error *e);
+/* The same without an upper: read-only. */
+int snapshot_mount_read_only(const int *lowers, size_t n, Error *e);
+/* Opens the layers of a generation as O_PATH fds (topmost first) that the caller closes; `fds` has room for generation.n_layers. */
+int generation_open_layers(Store *store, const Generation *g, int *fds, Error *e);
+
+/* Removes every layer and generation that is not reachable from the `n` generation digests in `keep`. Returns how many were removed. */
+int store_collect(Store *store, const char *const *keep, size_t n, Error *e);
+
+#endif

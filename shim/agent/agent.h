@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_SHIM_AGENT_H
+#define MOSS_SHIM_AGENT_H
+
+/* agent.json: what the operator says about one agent, and where MOSS keeps what belongs to it.
+ *
+ * The file is the operator's; nothing in it comes from the agent or from a candidate. Every member is checked when it is loaded; a member
+ * that MOSS does not know is an error, so that a misspelt limit cannot pass for a default. tests/agents/clerk/agent.json.in is a worked example.
+ *
+ * Directories (design: "On disk"): <store>/agents/NAME/ holds head.json, epochs/N/, ledger.git, evidence/, batches/, regression/, worktrees/ and the
+ * operator's agent.json as `moss agent add` copied it; <run>/NAME/ holds sockets and locks. */
+
+#include <jansson.h>
+#include <sys/types.h>
+
+#include "runtime/base/error.h"
+
+typedef enum ProbeKind { PROBE_NONE, PROBE_HTTP, PROBE_EXEC, PROBE_TCP } ProbeKind;
+
+/* Names, units and defaults are those of Kubernetes, but for the gate's (see agent.c). */
+typedef struct ProbeSpec {
+    ProbeKind kind;
+    const char *host; /* HTTP, TCP: NULL is 127.0.0.1 */
+    uint16_t port;
+    const char *path; /* HTTP */
+    json_t *
+        json_body; /* HTTP: object; each member must be in the answer's JSON body with this value; $MOSS_NONCE and $MOSS_GENERATION stand for those of the incarnation. NULL: any body */
+    const char **argv; /* exec, NULL-terminated */
+    unsigned initial_delay_seconds, period_seconds, timeout_seconds, success_threshold, failure_threshold;
+} ProbeSpec;
+
+typedef struct GateSpec {
+    unsigned min_ready_seconds, gate_timeout_seconds, drain_timeout_seconds, swap_budget_seconds, bake_seconds,
+        bake_max_restarts;
+} GateSpec;
+
+typedef enum NetworkMode { NETWORK_NONE, NETWORK_HOST, NETWORK_VETH } NetworkMode;
+typedef enum SocketMode { SOCKETS_NONE, SOCKETS_TRANSPARENT, SOCKETS_LISTEN_FDS } SocketMode;
+
+typedef struct EvidenceRule {
+    const char *name;
+    enum { RULE_ON_USER, RULE_ON_ASSISTANT, RULE_ON_ERROR, RULE_ON_END } on;
+    const char *pattern; /* POSIX extended regular expression, user and assistant only */
+    unsigned expect;     /* number of the capture group that holds the text the user expected; 0: none */
+} EvidenceRule;
+
+typedef struct Agent {
+    json_t *json; /* owns all strings below */
+    const char *name;
+    const char *repository, *branch;
+    const char *root_directory;
+    const char **build_argv;
+    unsigned build_timeout_seconds;
+    const char **run_argv;
+    const char **run_env; /* "K=V" vector owned by Agent; never NULL */
+    const char *run_cwd;
+    uid_t run_uid;
+    gid_t run_gid;
+    const char *state_path; /* in the container */
+    NetworkMode network;
+    const char *
+        network_address; /* veth: the container's address with prefix length, e.g. 10.88.0.2/30; its peer is the other end of the /30 */
+    const char **network_allow; /* veth: "address:port" that the agent may connect to; NULL: everything */
+    SocketMode sockets;
+    ProbeSpec startup, readiness, liveness;
+    GateSpec gate;
+    /* sessions: JSONL by field map */
+    const char *sessions_directory, *sessions_glob; /* below the state volume */
+    const char *field_type, *field_text, *field_user, *field_session, *field_order;
+    const char *value_user, *value_assistant, *value_error;
+    EvidenceRule *rules;
+    size_t n_rules;
+    const char *replay_directory;           /* mounted read-only at /moss/replay in the replayer's box */
+    const char **replay_argv, **trace_argv; /* trace_argv NULL: no tracing */
+    unsigned replay_turn_timeout_seconds, replay_timeout_seconds;
+    uint64_t limit_memory, limit_processes, limit_disk;
+    const char *coder_adapter; /* search, command */
+    const char **coder_argv;   /* command */
+    unsigned coder_timeout_seconds;
+    const char *allowed_signers; /* path of an ssh allowed_signers file; NULL: consent at a terminal only */
+} Agent;
+
+/* Loads and checks a file of at most 1 MiB. Relative paths in it are taken from the file's own directory. */
+int agent_load(const char *path, Agent **ret, Error *e);
+Agent *agent_free(Agent *agent);
+static inline void agent_freep(Agent **a)
+{
+    agent_free(*a);
+}
+
+/* [a-z0-9][a-z0-9-]{0,31}: becomes directory, socket and cgroup names. */
+bool agent_name_valid(const char *name);
+
+/* <store>/agents/NAME as an O_RDONLY directory fd; -ENOENT with a message that says how to add the agent. */
+int agent_open_directory(const char *store_path, const char *name, Error *e);
+
+/* Loads <store>/agents/NAME/agent.json. */
+int agent_load_named(const char *store_path, const char *name, Agent **ret, Error *e);
+
+/* <run>/NAME, made if missing (0700): sockets and locks. The caller frees. Run directory: $MOSS_RUN, /run/moss as root, $XDG_RUNTIME_DIR/moss. */
+int agent_run_directory(const char *name, char **ret, Error *e);
+
+#endif

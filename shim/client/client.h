@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_SHIM_CLIENT_H
+#define MOSS_SHIM_CLIENT_H
+
+/* Talking to a moss-shim: UNIX socket <run>/NAME/shim.sock, SOCK_SEQPACKET, one JSON object a packet (at most 64 KiB), one answer a request,
+ * and for "swap" a stream of progress packets before it. The peer must have our uid or be root (SO_PEERCRED).
+ *
+ *   {"op":"status"}                                → {"ok":true,"state":"STEADY","generation":…,"epoch":…,"pid":…,"restarts":…,"since":…,
+ *                                                     "ready":true,"listeners":[…],"last_swap":{…}}
+ *   {"op":"swap","generation":D,"consent":DIGEST}  → {"event":"DRAINING"} {"event":"TRYING"} … {"ok":true,"outcome":"committed"|"rolled_back","reason":…,
+ *                                                     "pause_usec":…,"from":D,"to":D}
+ *   {"op":"rollback"}  {"op":"stop"}               → {"ok":true,…}
+ *   anything that fails                            → {"ok":false,"error":"…"} */
+
+#include <jansson.h>
+
+#include "runtime/base/error.h"
+
+/* Sends one request and gives the final answer. `progress` (may be NULL) is called for each packet with an "event". An answer with ok:false becomes an
+ * Error (-EREMOTEIO) with its text. -ENOENT: no shim runs for this agent. `timeout_usec` bounds the silence between two packets. */
+int shim_call(const char *agent, const json_t *request, uint64_t timeout_usec,
+              void (*progress)(const json_t *event, void *userdata), void *userdata, json_t **ret, Error *e);
+
+/* {generation, epoch} of head.json, read without the shim. *ret_generation is freed by the caller. */
+int shim_head(const char *store_path, const char *agent, char **ret_generation, int64_t *ret_epoch, Error *e);
+
+#endif
