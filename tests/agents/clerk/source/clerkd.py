@@ -1,0 +1,5 @@
+import sys
+
+from clerk.app import main
+
+sys.exit(main())
