@@ -146,6 +146,7 @@ dependencies:
 	@packaging/install-dependencies
 
 lint:
+	@packaging/install-dependencies lint
 	packaging/lint
 
 format:

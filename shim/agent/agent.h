@@ -75,7 +75,8 @@ typedef struct Agent {
     unsigned replay_turn_timeout_seconds, replay_timeout_seconds;
     uint64_t limit_memory, limit_processes, limit_disk;
     const char *coder_adapter; /* search, command */
-    const char **coder_argv;   /* command */
+    const char **coder_argv;   /* command: what is run; a path in its box, where coder_directory is /coder */
+    const char *coder_directory;
     unsigned coder_timeout_seconds;
     const char *allowed_signers; /* path of an ssh allowed_signers file; NULL: consent at a terminal only */
 } Agent;
