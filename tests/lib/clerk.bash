@@ -1,0 +1,74 @@
+# A world with one clerk in it, for the demonstration, the bench and the tests: source repository (with a fault, if one is named),
+# base root, agent.json, a signing key, a model server, users. Everything lies below $world, a directory of the caller's.
+# Sourced; needs MOSS_BUILD (where the programs are).
+# shellcheck shell=bash
+
+clerk=$(cd "$(dirname "${BASH_SOURCE[0]}")/../agents/clerk" && pwd)
+export PATH=$MOSS_BUILD:$PATH
+
+free_port() {
+    /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# The base root is the same for every world: made once for a build.
+clerk_root() {
+    local root=$MOSS_BUILD/clerk-root
+    if [ ! -e "$root.done" ]; then
+        rm -rf "$root"
+        "$clerk/make-root" "$root" >&2
+        touch "$root.done"
+    fi
+    echo "$root"
+}
+
+clerk_source() { # directory, fault or ""
+    mkdir -p "$1"
+    cp -r "$clerk/source/." "$1"
+    find "$1" -name __pycache__ -prune -exec rm -rf {} +
+    if [ -n "$2" ]; then
+        patch -s -d "$1" -p1 <"$clerk/faults/$2.patch"
+    fi
+    git -C "$1" init -q -b main
+    git -C "$1" add -A
+    git -C "$1" -c user.name=operator -c user.email=operator@localhost commit -q -m 'The clerk as it runs'
+}
+
+clerk_world() { # fault or ""
+    mkdir -p "$world"
+    export MOSS_STORE=$world/store MOSS_RUN=$world/run
+    port=$(free_port)
+    model_port=$(free_port)
+    url=http://127.0.0.1:$port
+    clerk_source "$world/source" "$1"
+    ssh-keygen -q -t ed25519 -N '' -C operator -f "$world/key"
+    printf 'operator %s\n' "$(cut -d' ' -f1,2 "$world/key.pub")" >"$world/allowed_signers"
+    sed -e "s|@SOURCE@|$world/source|g" -e "s|@ROOT@|$(clerk_root)|g" -e "s|@OPERATOR@|$clerk/operator|g" \
+        -e "s|@PORT@|$port|g" -e "s|@MODEL_PORT@|$model_port|g" -e "s|@ALLOWED_SIGNERS@|$world/allowed_signers|g" \
+        -e "s|@CARELESS@|$clerk/careless|g" "$clerk/agent.json.in" >"$world/agent.json"
+}
+
+clerk_model() {
+    /usr/bin/python3 "$clerk/operator/model.py" --port "$model_port" >"$world/model.log" 2>&1 &
+    model_pid=$!
+    until (exec 3<>"/dev/tcp/127.0.0.1/$model_port") 2>/dev/null; do
+        kill -0 $model_pid 2>/dev/null || { cat "$world/model.log" >&2; return 1; }
+        sleep 0.02
+    done
+}
+
+clerk_users() { # report, options…
+    local report=$1
+    shift
+    /usr/bin/python3 "$clerk/users/users.py" --url "$url" --report "$report" "$@"
+}
+
+clerk_end() {
+    moss-shim stop clerk >/dev/null 2>&1 || true
+    [ -z "${model_pid:-}" ] || kill "$model_pid" 2>/dev/null || true
+    wait 2>/dev/null || true
+}
+
+# Signs the request of `moss evo apply` as the operator of this world would.
+clerk_sign() { # request
+    ssh-keygen -q -Y sign -f "$world/key" -n moss-consent "$1" 2>/dev/null
+}
