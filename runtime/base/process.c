@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -20,6 +21,14 @@ int pidfd_open_cloexec(pid_t pid)
 int pidfd_signal(int pidfd, int sig)
 {
     return syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0) < 0 ? -errno : 0;
+}
+
+/* The inode number of the first user namespace never changes: PROC_USER_INIT_INO in include/linux/proc_ns.h. */
+bool process_in_initial_userns(void)
+{
+    struct stat st;
+
+    return stat("/proc/self/ns/user", &st) == 0 && st.st_ino == 0xEFFFFFFDU;
 }
 
 int wait_status_code(int status)

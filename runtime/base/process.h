@@ -29,4 +29,7 @@ int pidfd_wait(int pidfd, uint64_t deadline, int *ret_status);
 /* exit code, or 128 + signal */
 int wait_status_code(int status);
 
+/* Are we in the initial user namespace, so that root is the host's root? */
+bool process_in_initial_userns(void);
+
 #endif

@@ -5,16 +5,21 @@
 /* cgroup v2 directories, by fd.
  *
  * The hierarchy is found through /proc/self/mountinfo, so the "unified" mount of a hybrid host counts. MOSS keeps its own below one
- * directory: "moss" at the top of the hierarchy as root, below the own cgroup otherwise. Every process is born in its cgroup (CLONE_INTO_CGROUP),
- * nothing is ever moved into one; cgroup.kill (Linux 5.14) plus "populated 0" in cgroup.events is the proof of death.
+ * directory: "moss" at the top of the hierarchy as root, below the own cgroup otherwise. Every process is born in its cgroup
+ * (CLONE_INTO_CGROUP), nothing is ever moved into one; cgroup.kill (Linux 5.14) plus "populated 0" in cgroup.events is the proof of death.
  * Source: Documentation/admin-guide/cgroup-v2.rst. */
 
 #include "runtime/base/error.h"
 
+/* The top of the hierarchy itself, for whoever has paths of its own in it. Returns an O_PATH|O_DIRECTORY fd, or -EOPNOTSUPP where there is no
+ * cgroup2 mount. */
+int cgroup_open_top(Error *e);
+
 /* The top of MOSS's own part, made where it is missing. Returns an O_PATH|O_DIRECTORY fd, or -EOPNOTSUPP where there is no writable cgroup2. */
 int cgroup_open_base(Error *e);
 
-/* Makes (or opens) `path` below `parent`, several levels if it has slashes, with every controller that the parent can delegate. Returns an fd. */
+/* Makes (or opens) `path` below `parent`, several levels if it has slashes, with every controller that the parent can delegate. Returns an
+ * O_PATH|O_DIRECTORY fd. */
 int cgroup_make(int parent, const char *path, Error *e);
 
 /* Is `controller` ("memory", "pids", …) there for this cgroup? */
@@ -22,7 +27,7 @@ bool cgroup_has(int cgroup, const char *controller);
 
 /* Writes a control file; the error names the file, the value and who refused it. */
 int cgroup_set(int cgroup, const char *file, const char *value, Error *e);
-/* Reads a single number, or the number behind `key` of a flat-keyed file (key NULL: single). */
+/* Reads a single number, or the number behind `key` of a flat-keyed file (key NULL: single). "max" reads as UINT64_MAX. */
 int cgroup_get(int cgroup, const char *file, const char *key, uint64_t *ret);
 
 /* Kills everything below and waits until it is unpopulated (-ETIMEDOUT after `timeout_usec`: something is stuck in the kernel). */

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cgroup.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/file.h"
+
+#define CONTROL_FILE_MAX ((size_t) 4 << 20)
+#define KILL_TIMEOUT (10 * USEC_PER_SEC)
+#define DEPTH_MAX 64
+
+/* What MOSS limits or accounts; other controllers stay as the host's owner left them. */
+static const char *const controllers[] = {"memory", "pids", "cpu"};
+
+static int read_control(int cgroup, const char *file, char **ret)
+{
+    _cleanup_close_ int fd = openat(cgroup, file, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    return file_read_fd(fd, CONTROL_FILE_MAX, ret, NULL);
+}
+
+/* Undoes the octal escapes of mountinfo (space, tab, newline, backslash) in place. */
+static void unescape(char *s)
+{
+    char *out = s;
+
+    while (*s) {
+        if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] && s[3]) {
+            *out++ = (char) ((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
+            s += 4;
+        } else {
+            *out++ = *s++;
+        }
+    }
+    *out = '\0';
+}
+
+/* The mount point if `line` of mountinfo is a whole cgroup2 hierarchy, else NULL. `line` is cut up. Format: proc_pid_mountinfo(5). */
+static char *cgroup2_mount_point(char *line)
+{
+    char *behind = strstr(line, " - "), *save = NULL, *field[5];
+
+    if (!behind || !startswith(behind + 3, "cgroup2 "))
+        return NULL;
+    *behind = '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(field); i++) {
+        field[i] = strtok_r(i == 0 ? line : NULL, " ", &save);
+        if (!field[i])
+            return NULL;
+    }
+    if (!streq(field[3], "/"))
+        return NULL;
+    unescape(field[4]);
+    return field[4];
+}
+
+int cgroup_open_top(Error *e)
+{
+    _cleanup_free_ char *text = NULL;
+    char *save = NULL;
+    int r;
+
+    r = read_control(AT_FDCWD, "/proc/self/mountinfo", &text);
+    if (r < 0)
+        return error_errnof(e, r, "/proc/self/mountinfo");
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        char *path = cgroup2_mount_point(line);
+        int fd;
+
+        if (!path)
+            continue;
+        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 ? error_errnof(e, -errno, "cgroup2 at %s", path) : fd;
+    }
+    return error_setf(e, -EOPNOTSUPP, "no cgroup2 hierarchy is mounted here");
+}
+
+/* An own cgroup's path from /proc/self/cgroup ("0::/path"), without its leading slash. */
+static int own_path(char **ret)
+{
+    _cleanup_free_ char *text = NULL;
+    char *save = NULL;
+    int r;
+
+    r = read_control(AT_FDCWD, "/proc/self/cgroup", &text);
+    if (r < 0)
+        return r;
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        const char *path = startswith(line, "0::/");
+
+        if (!path)
+            continue;
+        *ret = strdup(path);
+        return *ret ? 0 : -ENOMEM;
+    }
+    return -EOPNOTSUPP;
+}
+
+int cgroup_open_base(Error *e)
+{
+    _cleanup_close_ int top = -EBADF, own = -EBADF;
+    _cleanup_free_ char *path = NULL;
+    int r;
+
+    top = cgroup_open_top(e);
+    if (top < 0)
+        return top;
+    if (geteuid() == 0) {
+        r = cgroup_make(top, "moss", e);
+        return r == -EROFS || r == -EACCES || r == -EPERM ? -EOPNOTSUPP : r;
+    }
+    r = own_path(&path);
+    if (r < 0)
+        return error_errnof(e, r, "/proc/self/cgroup");
+    own = path[0] ? openat_beneath(top, path, O_PATH | O_DIRECTORY, 0) : TAKE_FD(top);
+    if (own < 0)
+        return error_errnof(e, own, "own cgroup /%s", path);
+    /* A process is born in a cgroup only if its creator may write cgroup.procs of what both have in common. */
+    if (faccessat(own, "cgroup.procs", W_OK, AT_EACCESS) < 0)
+        return error_setf(e, -EOPNOTSUPP, "cgroup /%s is not delegated to this user", path);
+    return cgroup_make(own, "moss", e);
+}
+
+static bool has_word(const char *words, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *p = strstr(words, word); p; p = strstr(p + 1, word))
+        if ((p == words || p[-1] == ' ') && (p[n] == '\0' || p[n] == ' ' || p[n] == '\n'))
+            return true;
+    return false;
+}
+
+/* Passes on what the cgroup has. What the kernel refuses (processes in the cgroup itself, not ours) is seen by cgroup_has() of the child. */
+static void delegate(int cgroup)
+{
+    _cleanup_free_ char *have = NULL, *given = NULL;
+
+    if (read_control(cgroup, "cgroup.controllers", &have) < 0 ||
+        read_control(cgroup, "cgroup.subtree_control", &given) < 0)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
+        char word[32];
+
+        if (!has_word(have, controllers[i]) || has_word(given, controllers[i]))
+            continue;
+        snprintf(word, sizeof(word), "+%s", controllers[i]);
+        (void) cgroup_set(cgroup, "cgroup.subtree_control", word, NULL);
+    }
+}
+
+static int make_one(int parent, const char *name)
+{
+    int fd;
+
+    delegate(parent);
+    if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
+        return -errno;
+    fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int cgroup_make(int parent, const char *path, Error *e)
+{
+    _cleanup_close_ int at = -EBADF;
+    const char *p = path;
+
+    while (*(p += strspn(p, "/"))) {
+        char name[NAME_MAX + 1];
+        size_t n = strcspn(p, "/");
+        int fd;
+
+        if (n > NAME_MAX)
+            return error_setf(e, -ENAMETOOLONG, "cgroup %s: a name in it is too long", path);
+        memcpy(name, p, n);
+        name[n] = '\0';
+        if (streq(name, ".") || streq(name, ".."))
+            return error_setf(e, -EINVAL, "cgroup %s: \"%s\" is no name of a cgroup", path, name);
+        fd = make_one(at >= 0 ? at : parent, name);
+        if (fd < 0)
+            return error_errnof(e, fd, "cannot make cgroup %s", path);
+        fd_closep(&at);
+        at = fd;
+        p += n;
+    }
+    return at >= 0 ? TAKE_FD(at) : error_setf(e, -EINVAL, "a cgroup's path is empty");
+}
+
+bool cgroup_has(int cgroup, const char *controller)
+{
+    _cleanup_free_ char *have = NULL;
+
+    return read_control(cgroup, "cgroup.controllers", &have) >= 0 && has_word(have, controller);
+}
+
+int cgroup_set(int cgroup, const char *file, const char *value, Error *e)
+{
+    _cleanup_close_ int fd = openat(cgroup, file, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_errnof(e, -errno, "cgroup file %s cannot be opened for \"%s\"", file, value);
+    if (write(fd, value, strlen(value)) < 0)
+        return error_errnof(e, -errno, "the kernel refuses \"%s\" for cgroup file %s", value, file);
+    return 0;
+}
+
+int cgroup_get(int cgroup, const char *file, const char *key, uint64_t *ret)
+{
+    _cleanup_free_ char *text = NULL;
+    const char *p;
+    int r;
+
+    r = read_control(cgroup, file, &text);
+    if (r < 0)
+        return r;
+    p = text;
+    while (key && p) {
+        const char *value = startswith(p, key);
+
+        if (value && *value == ' ') {
+            p = value + 1;
+            break;
+        }
+        p = strchr(p, '\n');
+        p = p ? p + 1 : NULL;
+    }
+    if (!p)
+        return -ENODATA;
+    if (startswith(p, "max"))
+        *ret = UINT64_MAX;
+    else if (sscanf(p, "%" SCNu64, ret) != 1)
+        return -ENODATA;
+    return 0;
+}
+
+/* cgroup.events reports POLLPRI when it has changed since it was last read. */
+static int wait_unpopulated(int cgroup, uint64_t deadline)
+{
+    _cleanup_close_ int fd = openat(cgroup, "cgroup.events", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    for (;;) {
+        struct pollfd p = {.fd = fd, .events = POLLPRI};
+        char text[256];
+        ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+        int r;
+
+        if (n < 0)
+            return -errno;
+        text[n] = '\0';
+        if (strstr(text, "populated 0"))
+            return 0;
+        r = poll(&p, 1, clock_poll_timeout(deadline));
+        if (r < 0 && errno != EINTR)
+            return -errno;
+        if (r == 0)
+            return -ETIMEDOUT;
+    }
+}
+
+int cgroup_kill(int cgroup, uint64_t timeout_usec)
+{
+    int r = cgroup_set(cgroup, "cgroup.kill", "1", NULL);
+
+    return r < 0 ? r : wait_unpopulated(cgroup, clock_now() + timeout_usec);
+}
+
+static int remove_tree(int parent, const char *name, unsigned depth)
+{
+    _cleanup_closedir_ DIR *d = NULL;
+    struct dirent *de;
+    int fd;
+
+    if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EBUSY || depth > DEPTH_MAX)
+        return -errno;
+    fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    d = fdopendir(fd);
+    if (!d) {
+        close(fd);
+        return -ENOMEM;
+    }
+    while ((de = readdir(d))) {
+        int r;
+
+        if (de->d_type != DT_DIR || streq(de->d_name, ".") || streq(de->d_name, ".."))
+            continue;
+        r = remove_tree(fd, de->d_name, depth + 1);
+        if (r < 0)
+            return r;
+    }
+    return unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int cgroup_remove(int parent, const char *path, Error *e)
+{
+    _cleanup_close_ int fd = openat_beneath(parent, path, O_PATH | O_DIRECTORY, 0);
+    int r;
+
+    if (fd < 0)
+        return fd == -ENOENT ? 0 : error_errnof(e, fd, "cgroup %s", path);
+    r = cgroup_kill(fd, KILL_TIMEOUT);
+    if (r < 0)
+        return error_errnof(e, r, "cannot end what runs in cgroup %s", path);
+    r = remove_tree(parent, path, 0);
+    return r < 0 ? error_errnof(e, r, "cannot remove cgroup %s", path) : 0;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "userns.h"
+
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/process.h"
+#include "runtime/base/strbuf.h"
+
+/* The kernel takes a map only as a whole, in one write(2). */
+static int write_file(const char *path, const char *text, size_t len, Error *e)
+{
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_errnof(e, -errno, "%s", path);
+    if (write(fd, text, len) != (ssize_t) len)
+        return error_errnof(e, -errno, "%s: \"%s\" is refused", path, text);
+    return 0;
+}
+
+static int map_by_kernel(pid_t pid, const char *file, const IdMap *maps, size_t n, Error *e)
+{
+    _cleanup_(strbuf_done) StrBuf b = {};
+    char path[64];
+
+    for (size_t i = 0; i < n; i++)
+        (void) strbuf_addf(&b, "%u %u %u\n", maps[i].inside, maps[i].outside, maps[i].count);
+    if (b.failed)
+        return error_errnof(e, -ENOMEM, "id maps");
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int) pid, file);
+    return write_file(path, b.data ? b.data : "", b.len, e);
+}
+
+static int map_by_helper(pid_t pid, const char *helper, const IdMap *maps, size_t n, Error *e)
+{
+    _cleanup_free_ const char **argv = calloc(3 + 3 * n, sizeof(*argv));
+    _cleanup_free_ char(*numbers)[16] = calloc(3 * n + 1, sizeof(*numbers));
+    _cleanup_free_ char *output = NULL;
+    int r;
+
+    if (!argv || !numbers)
+        return error_errnof(e, -ENOMEM, "id maps");
+    argv[0] = helper;
+    snprintf(numbers[3 * n], sizeof(*numbers), "%d", (int) pid);
+    argv[1] = numbers[3 * n];
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t v[] = {maps[i].inside, maps[i].outside, maps[i].count};
+
+        for (size_t k = 0; k < ARRAY_SIZE(v); k++) {
+            snprintf(numbers[3 * i + k], sizeof(*numbers), "%u", v[k]);
+            argv[2 + 3 * i + k] = numbers[3 * i + k];
+        }
+    }
+    ProcessSpec spec = {.argv = argv, .output_max = 4096, .timeout_usec = 10 * USEC_PER_SEC};
+    r = process_run(&spec, &output, e);
+    if (r > 0)
+        return error_setf(e, -EPERM, "%s refuses the id map: %s", helper, output);
+    return r;
+}
+
+int userns_map(pid_t pid, const IdMap *uids, size_t n_uids, const IdMap *gids, size_t n_gids, Error *e)
+{
+    bool privileged = geteuid() == 0;
+    int r;
+
+    if (!privileged && n_uids == 1 && n_gids == 1 && uids[0].count == 1 && gids[0].count == 1) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/setgroups", (int) pid);
+        r = write_file(path, "deny", strlen("deny"), e);
+        if (r < 0)
+            return r;
+        privileged = true;
+    }
+    if (privileged) {
+        r = map_by_kernel(pid, "uid_map", uids, n_uids, e);
+        return r < 0 ? r : map_by_kernel(pid, "gid_map", gids, n_gids, e);
+    }
+    r = map_by_helper(pid, "newuidmap", uids, n_uids, e);
+    return r < 0 ? r : map_by_helper(pid, "newgidmap", gids, n_gids, e);
+}
+
+int userns_map_self(uid_t uid, uid_t outer_uid, gid_t gid, gid_t outer_gid, Error *e)
+{
+    char text[40];
+    int n, r;
+
+    n = snprintf(text, sizeof(text), "%u %u 1\n", uid, outer_uid);
+    r = write_file("/proc/self/uid_map", text, (size_t) n, e);
+    if (r < 0)
+        return r;
+    r = write_file("/proc/self/setgroups", "deny", strlen("deny"), e);
+    if (r < 0)
+        return r;
+    n = snprintf(text, sizeof(text), "%u %u 1\n", gid, outer_gid);
+    return write_file("/proc/self/gid_map", text, (size_t) n, e);
+}

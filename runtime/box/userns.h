@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_BOX_USERNS_H
+#define MOSS_BOX_USERNS_H
+
+/* Id maps of user namespaces. Source: user_namespaces(7). */
+
+#include <sys/types.h>
+
+#include "runtime/base/error.h"
+
+/* One line of uid_map or gid_map: `count` ids from `inside` on are `outside`, … of the parent namespace. */
+typedef struct IdMap {
+    uint32_t inside, outside, count;
+} IdMap;
+
+/* Writes both maps of process `pid` in one go each. Without privilege over the ids (and for more than one id) newuidmap and newgidmap do it, as
+ * /etc/subuid allows. */
+int userns_map(pid_t pid, const IdMap *uids, size_t n_uids, const IdMap *gids, size_t n_gids, Error *e);
+
+/* For a process that has just entered a new user namespace of an unprivileged user: maps one id to the only one that it may, after denying
+ * setgroups(2). Allocates nothing. */
+int userns_map_self(uid_t uid, uid_t outer_uid, gid_t gid, gid_t outer_gid, Error *e);
+
+#endif
