@@ -32,6 +32,12 @@ bool change_path_valid(const char *path);
 /* Does one of the globs (fnmatch; "dir/" and "dir" cover all below) match? `globs` may be NULL. */
 bool change_path_protected(const char *path, const char *const *globs);
 
+/* -EBADMSG, with the reason, when a candidate may not change this path. */
+int change_path_check(const char *path, const char *const *protected_globs, Error *e);
+
+/* Takes `data`, on failure too. The caller has checked the path. */
+int change_set_add(ChangeSet *set, const char *path, char *data, size_t len, bool executable);
+
 /* From line edits (array of {"path","start","end","lines"}) on the tree `base`. -EBADMSG with the reason when they are not what they must be. */
 int change_from_edits(int base, const json_t *edits, const char *const *protected_globs, ChangeSet *ret, Error *e);
 
