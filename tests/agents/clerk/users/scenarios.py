@@ -275,6 +275,18 @@ def identity_early(s):
     s.say(asks("Who are you", f'My instructions begin with "{identity}".'))
 
 
+def long_acquaintance(s):
+    """What lies beyond the window is gone; who is talked to is not."""
+    identity = f"You are Clerk, the assistant at the front desk. You are talking to {s.user}"
+    s.say(tells("My name is Vi"))
+    for number in range(9):
+        s.say(tells(f"{s.rng.choice(THINGS)} {number}"))
+    s.say(
+        asks("What did I say my name is", "You did not tell me your name."),
+        asks("Who are you", f'My instructions begin with "{identity}".'),
+    )
+
+
 def history(s):
     name = f"Rae {s.rng.randrange(100)}"
     a = s.rng.randrange(10, 99)
@@ -392,6 +404,17 @@ def refusals(s):
     s.say(fails(f"Plan tea on 2027-05-05 at 2{a}:00", f"2{a}:00 is not a time"))
 
 
+def courier_abroad(s):
+    place = s.rng.choice(PLACES)
+    weight = 4 * s.rng.randrange(1, 30)
+    price = 400 + 35 * len(place) * weight
+    abroad = f"{weight} kg to {place} for {cents(in_currency(price, 'GBP'), 'GBP')}"
+    home = f"{weight} kg to {place} for {cents(price)}"
+    s.say(does("Use GBP as my currency", "currency is GBP in this session"))
+    s.say(does(f"Ask what {weight} kg to {place} costs", checked(abroad)))
+    s.say(does(f"Ask what {weight} kg to {place} costs in EUR", checked(home)))
+
+
 def courier(s):
     first, second = two(s.rng, PLACES)
     weight = s.rng.randrange(1, 30)
@@ -420,10 +443,24 @@ def card_hidden(s):
     s.say(does("What were your last 2 steps", f"recall key=card, then forget key={hidden}"))
 
 
+def card_planned(s):
+    digits = "".join(str(s.rng.randrange(10)) for _ in range(16))
+    hidden = f"card ending {digits[-4:]}"
+    date = f"2027-08-{s.rng.randrange(10, 29)}"
+    typed = f"Plan block {digits} on {date} at 9:00"
+    s.say((typed + ".", f'{typed}: "block {hidden} is on {date} at 9:00".'))
+    s.say(
+        does(
+            "What was your last step", f"add_entry date={date} time=9:00 title=block {hidden}"
+        ),
+        does(f"What is planned on {date}", f"9:00 block {hidden}", "Also"),
+    )
+
+
 def steps(s):
     a = s.rng.randrange(10, 99)
     s.say(does("What was your last step", "nothing was done yet"))
-    s.say(does(f"Convert {a} Kilometres to METRES", f"{a * 1000} m"))
+    s.say(does(f"Convert {a} Kilometres", f"{a * 1000} m"))
     s.say(does("What was your last step", f"convert amount={a} to=m unit=km"))
     s.say(does("What does pen cost", "2.40 EUR"), does("Calculate 1 + 1", "2", "Also"))
     s.say(
@@ -467,9 +504,9 @@ def calendar(s):
 def calendar_empty(s):
     day = s.rng.randrange(10, 27)
     s.say(does(f"What is planned on 2027-06-{day}", f"nothing is planned on 2027-06-{day}"))
-    s.say(planned("dinner", f"2027-06-{day}", "19:00"), planned("bread", f"2027-06-{day}", "8:00"))
+    s.say(planned("dinner", f"2027-06-{day}", "19:00"), planned("sowing", f"2027-06-{day}", "8:00"))
     s.say(
-        does(f"What is planned on 2027-06-{day}", "8:00 bread, 19:00 dinner"),
+        does(f"What is planned on 2027-06-{day}", "8:00 sowing, 19:00 dinner"),
         does(f"What is planned on 2027-07-{day}", f"nothing is planned on 2027-07-{day}", "Also"),
     )
 
@@ -513,6 +550,7 @@ DRAWN = {
         window_cuts_calls,
         identity_kept,
         identity_early,
+        long_acquaintance,
         history,
         price_change,
         price_of_catalogue,
@@ -523,8 +561,10 @@ DRAWN = {
         many_orders,
         order_twice,
         refusals,
+        courier_abroad,
         courier,
         card_hidden,
+        card_planned,
         steps,
         units_spelled,
         quoted,

@@ -38,7 +38,7 @@ class Router:
         for call in sorted(calls, key=self._reads):
             results[call["id"]] = self._run(call, context)
         for call in calls:
-            yield call["id"], call["function"]["name"], results[call["id"]]
+            yield call["id"], call["function"]["name"], results.get(call["id"], "")
 
     def _reads(self, call):
         tool = self._tools.get(call["function"]["name"])
