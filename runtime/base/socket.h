@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_BASE_SOCKET_H
+#define MOSS_BASE_SOCKET_H
+
+/* UNIX sockets: packets with file descriptors, and names longer than sockaddr_un takes. */
+
+#include <sys/types.h>
+
+#include "macro.h"
+
+/* One packet (SOCK_SEQPACKET) with at most one fd; `fd` < 0 sends none. Never raises SIGPIPE. */
+int socket_send_fd(int sock, const void *data, size_t len, int fd);
+
+/* Receives one packet of at most `size` bytes and, if one came with it, a close-on-exec fd in *ret_fd (else -EBADF there). Returns the number of bytes, 0
+ * when the peer has closed, -EMSGSIZE for a packet that is longer (its fds are closed). A peer cannot make us keep more than one fd. */
+ssize_t socket_receive_fd(int sock, void *buf, size_t size, int *ret_fd);
+
+/* A listening SOCK_SEQPACKET socket `name` in `dirfd`, mode 0600; one that is there already is replaced. */
+int socket_listen_at(int dirfd, const char *name);
+
+/* Connects to it. -ENOENT or -ECONNREFUSED: nobody listens. */
+int socket_connect_at(int dirfd, const char *name);
+
+/* The peer's user id at the time it connected. */
+int socket_peer_uid(int sock, uid_t *ret);
+
+#endif
