@@ -7,46 +7,73 @@
 #include <sys/xattr.h>
 
 #include "fd.h"
+#include "links.h"
 
-/* Copies are depth-first; a file with several links is copied once and linked afterwards, found by (dev, inode) in `links`. */
-typedef struct CopyLink {
-    dev_t dev;
-    ino_t ino;
-    char *path; /* relative to the top of the copy */
-} CopyLink;
-
+/* Copies are depth-first; a file with several links is copied once and linked afterwards. */
 typedef struct Copy {
     int top;
-    CopyLink *links;
-    size_t n_links;
+    Links links; /* paths relative to the top of the copy */
     unsigned depth;
+    Error *e;
+    bool named; /* *e is set */
 } Copy;
 
-#define COPY_DEPTH_MAX 200U /* two fds a level; deeper trees are refused, not half copied */
+#define COPY_DEPTH_MAX 256U /* three fds a level; deeper trees are refused, not half copied */
 
 static void copy_done(Copy *c)
 {
-    for (size_t i = 0; i < c->n_links; i++)
-        free(c->links[i].path);
-    free(c->links);
+    links_done(&c->links);
 }
 
 static int copy_dir(Copy *c, int from, int to, const char *at);
 
-static int copy_data(int from, int to, off_t size)
+static int copy_range(int from, int to, off_t at, off_t end)
 {
-    if (size == 0 || ioctl(to, FICLONE, from) == 0)
-        return 0;
-    for (;;) {
-        ssize_t n = copy_file_range(from, NULL, to, NULL, 1 << 24, 0);
+    off_t out = at;
 
-        if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS))
-            n = sendfile(to, from, NULL, 1 << 24);
+    while (at < end) {
+        ssize_t n = copy_file_range(from, &at, to, &out, (size_t) MIN(end - at, (off_t) 1 << 24), 0);
+
+        if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS)) {
+            if (lseek(to, out, SEEK_SET) < 0)
+                return -errno;
+            n = sendfile(to, from, &at, (size_t) MIN(end - at, (off_t) 1 << 24));
+            out = at;
+        }
         if (n < 0 && errno != EINTR)
             return -errno;
-        if (n == 0)
+        if (n == 0) /* it became shorter meanwhile */
             return 0;
     }
+    return 0;
+}
+
+/* Holes stay holes: a file of a tebibyte that holds one block takes one block. */
+static int copy_data(int from, int to, off_t size)
+{
+    off_t at = 0;
+
+    if (size == 0 || ioctl(to, FICLONE, from) == 0)
+        return 0;
+    if (ftruncate(to, size) < 0)
+        return -errno;
+    while (at < size) {
+        off_t data = lseek(from, at, SEEK_DATA), hole;
+        int r;
+
+        if (data < 0 && errno == ENXIO)
+            return 0;
+        if (data < 0)
+            return -errno;
+        hole = lseek(from, data, SEEK_HOLE);
+        if (hole < 0)
+            return -errno;
+        at = MIN(hole, size);
+        r = copy_range(from, to, data, at);
+        if (r < 0)
+            return r;
+    }
+    return 0;
 }
 
 /* xattrs that the target's file system does not take are an error only where losing them would change what the file is. */
@@ -83,22 +110,15 @@ static int copy_attributes(int fd, const struct stat *st)
 /* 1 if the file was linked to a copy made before, 0 if it is new. */
 static int copy_as_link(Copy *c, const struct stat *st, int to, const char *name, const char *path)
 {
-    CopyLink *grown;
+    const char *first;
+    int r;
 
     if (st->st_nlink < 2 || S_ISDIR(st->st_mode))
         return 0;
-    for (size_t i = 0; i < c->n_links; i++)
-        if (c->links[i].dev == st->st_dev && c->links[i].ino == st->st_ino)
-            return linkat(c->top, c->links[i].path, to, name, 0) < 0 ? -errno : 1;
-    grown = reallocarray(c->links, c->n_links + 1, sizeof(*grown));
-    if (!grown)
-        return -ENOMEM;
-    c->links = grown;
-    grown[c->n_links] = (CopyLink){st->st_dev, st->st_ino, strdup(path)};
-    if (!grown[c->n_links].path)
-        return -ENOMEM;
-    c->n_links++;
-    return 0;
+    r = links_meet(&c->links, st, path, &first);
+    if (r <= 0)
+        return r;
+    return linkat(c->top, first, to, name, 0) < 0 ? -errno : 1;
 }
 
 static int copy_special(const struct stat *st, int from, int to, const char *name)
@@ -118,7 +138,7 @@ static int copy_special(const struct stat *st, int from, int to, const char *nam
     return fchownat(to, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0 && errno != EPERM ? -errno : 0;
 }
 
-static int copy_entry(Copy *c, int from, int to, const char *name, const char *path)
+static int copy_inode(Copy *c, int from, int to, const char *name, const char *path)
 {
     _cleanup_close_ int in = -EBADF, out = -EBADF;
     struct stat st;
@@ -151,14 +171,27 @@ static int copy_entry(Copy *c, int from, int to, const char *name, const char *p
     return r < 0 ? r : copy_attributes(out, &st);
 }
 
+static int copy_entry(Copy *c, int from, int to, const char *name, const char *path)
+{
+    int r = copy_inode(c, from, to, name, path);
+
+    if (r < 0 && !c->named) { /* the innermost one knows best */
+        c->named = true;
+        return error_errnof(c->e, r, "%s", path);
+    }
+    return r;
+}
+
 static int copy_dir(Copy *c, int from, int to, const char *at)
 {
     _cleanup_closedir_ DIR *d = NULL;
     struct dirent *de;
     int fd, r = 0;
 
-    if (c->depth >= COPY_DEPTH_MAX)
-        return -ELOOP;
+    if (c->depth >= COPY_DEPTH_MAX) {
+        c->named = true;
+        return error_setf(c->e, -ELOOP, "%.200s...: more than %u directories deep", at, COPY_DEPTH_MAX);
+    }
     fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
@@ -182,16 +215,23 @@ static int copy_dir(Copy *c, int from, int to, const char *at)
     return r < 0 ? r : -errno;
 }
 
-int copy_tree_at(int from, int to)
+int copy_tree(int from, int to, Error *e)
 {
-    _cleanup_(copy_done) Copy c = {.top = to};
+    _cleanup_(copy_done) Copy c = {.top = to, .e = e};
     struct stat st;
     int r;
 
     if (fstat(from, &st) < 0)
-        return -errno;
+        return error_errnof(e, -errno, "cannot look at the tree");
     r = copy_dir(&c, from, to, "");
     if (r >= 0)
         r = copy_xattrs(from, to);
-    return r < 0 ? r : copy_attributes(to, &st);
+    if (r >= 0)
+        r = copy_attributes(to, &st);
+    return r < 0 && !c.named ? error_errnof(e, r, "cannot copy the top of the tree") : r;
+}
+
+int copy_tree_at(int from, int to)
+{
+    return copy_tree(from, to, NULL);
 }

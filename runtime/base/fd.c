@@ -140,6 +140,24 @@ int mkdirat_p(int dirfd, const char *path, mode_t mode)
     return r;
 }
 
+int mkdir_p(const char *path, mode_t mode)
+{
+    char at[PATH_MAX];
+    size_t n = 0;
+
+    while (path[n]) {
+        n += strspn(path + n, "/");
+        n += strcspn(path + n, "/");
+        if (n >= sizeof(at))
+            return -ENAMETOOLONG;
+        memcpy(at, path, n);
+        at[n] = '\0';
+        if (n > 0 && mkdir(at, mode) < 0 && errno != EEXIST && errno != EISDIR)
+            return -errno;
+    }
+    return 0;
+}
+
 static int rm_rf_fd(int fd, dev_t dev);
 
 static int rm_entry(int dirfd, const char *name, dev_t dev)

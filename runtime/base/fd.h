@@ -13,7 +13,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#include "macro.h"
+#include "error.h"
 
 static inline void fd_closep(int *fd)
 {
@@ -42,13 +42,18 @@ int openat_beneath(int dirfd, const char *path, int flags, mode_t mode);
 /* mkdir -p below `dirfd` without following symlinks; what is there already must be directories. */
 int mkdirat_p(int dirfd, const char *path, mode_t mode);
 
+/* mkdir -p of a path that is the operator's own choice: symlinks on the way are followed. */
+int mkdir_p(const char *path, mode_t mode);
+
 /* Removes `name` below `dirfd` with all it holds, without following symlinks or crossing into another mount. Missing is success. */
 int rm_rf_at(int dirfd, const char *name);
 
 /* Copies the tree below directory `from` into the existing directory `to`: regular files (by reflink where the file system can),
  * directories, symlinks, fifos, hard links among them, modes, times, xattrs; owners and device nodes when the caller may. Sockets are
- * left out. */
+ * left out, holes stay holes. */
 int copy_tree_at(int from, int to);
+/* The same with the path and the cause of a failure. */
+int copy_tree(int from, int to, Error *e);
 
 /* /proc/self/fd/N, for calls that take only paths. */
 #define FD_PATH_MAX (sizeof("/proc/self/fd/") + 10)

@@ -7,11 +7,16 @@
  *     layers/sha256/<digest>/      a sealed, read-only tree
  *     generations/<digest>.json    a manifest
  *     tmp/                         what is being made; removed by store_open() when nobody holds it (flock)
+ *     lock                         shared by who writes, exclusive for store_collect()
  *
- * A layer is sealed as: tree complete in tmp/, syncfs, digest, re-read and compare, rename, fsync of the directory. So a name that exists is complete.
- * The digest of a tree is the sha256 over its entries in byte order of their paths: path, type, mode, uid, gid, size and sha256 of the
- * content, symlink target, device number, xattrs, and which entries are hard links of one file. Times are not part of it.
- * Whiteouts (0:0 character devices), opaque directories (trusted.overlay.opaque or user.overlay.opaque), xattrs and hard links survive. */
+ * layers/, generations/ and tmp/ are 0700: layers hold set-id programs of any origin.
+ *
+ * A layer is sealed as: tree complete in tmp/, digest, syncfs, digest again from the disk and compare, rename, fsync of the directory. So a name that
+ * exists is complete. The digest of a tree (tree.c has the format) covers each entry's path, type, mode, uid, gid, size, content, symlink target, device number,
+ * xattrs, and which entries are hard links of one file. Times and the host's labels are not part of it.
+ * Whiteouts (0:0 character devices), opaque directories, xattrs and hard links survive. An opaque directory of a sealed layer has both trusted.overlay.opaque and
+ * user.overlay.opaque (without the right to set it: only the latter), and counts once in the digest; other attributes of an overlay's are dropped when
+ * they only note where a copy came from, refused when they mean something (redirect, metacopy). */
 
 #include <jansson.h>
 
@@ -27,6 +32,7 @@ static inline void store_freep(Store **s)
     store_free(*s);
 }
 int store_fd(const Store *store);
+const char *store_path(const Store *store);
 
 /* Where the store of this user is: $MOSS_STORE, /var/lib/moss for root, $XDG_DATA_HOME/moss or ~/.local/share/moss. The caller frees. */
 char *store_default_path(void);
@@ -69,6 +75,10 @@ int generation_create(Store *store, const char *agent, const char *const *layers
                       char ret_digest[static DIGEST_SIZE], Error *e);
 /* Loads and checks: schema, digest, presence of every layer. */
 int generation_load(Store *store, const char *digest, Generation **ret, Error *e);
+/* Opens the layers as O_PATH fds (topmost first) that the caller closes; `fds` has room for n_layers. None is left open on failure. */
+int generation_open_layers(Store *store, const Generation *g, int *fds, Error *e);
+/* The digests of all generations: an array of strings, in no order. */
+int generation_list(Store *store, json_t **ret, Error *e);
 Generation *generation_free(Generation *g);
 static inline void generation_freep(Generation **g)
 {
@@ -76,21 +86,24 @@ static inline void generation_freep(Generation **g)
 }
 
 /* ---- snapshots (snapshot.c) ----
- * A writable root in O(1): overlay of `n` lower directory fds (topmost first) over an upper, built detached (fsopen, fsmount). */
+ * A writable root in O(1): overlay of `n` lower directory fds (topmost first) over an upper, built detached (fsopen, fsmount).
+ *
+ * May be called inside a fresh user and mount namespace: allocates nothing, keeps nothing. An overlay takes its layers from the caller's own mount namespace, so layers (and
+ * dir_fd) that were opened in another one are opened again by their name in /proc/self/fd: the parts of the store are 0700, so do it while the process still has
+ * the user id of the store's owner; or make the snapshot before the clone(2) and hand its fd over. The tmpfs is nosuid and nodev, which says nothing about the
+ * overlay on it: whoever attaches that sets its flags (mount_setattr). */
 
 typedef struct SnapshotUpper {
-    uint64_t tmpfs_size; /* a fresh tmpfs of this size… */
+    uint64_t tmpfs_size; /* a fresh tmpfs of this size (0: what the kernel gives, half of the memory)… */
     int dir_fd;          /* …or this directory (if not 0), in which "upper" and "work" are made */
 } SnapshotUpper;
 
 /* Returns the fd of a detached overlay mount; *ret_upper_fd (may be NULL) is an O_PATH fd of the upper directory. */
 int snapshot_mount(const int *lowers, size_t n, const SnapshotUpper *upper, int *ret_upper_fd, Error *e);
-/* The same without an upper: read-only. */
+/* The same without an upper: read-only. One layer alone is no overlay: its whiteouts show. */
 int snapshot_mount_read_only(const int *lowers, size_t n, Error *e);
-/* Opens the layers of a generation as O_PATH fds (topmost first) that the caller closes; `fds` has room for generation.n_layers. */
-int generation_open_layers(Store *store, const Generation *g, int *fds, Error *e);
-
-/* Removes every layer and generation that is not reachable from the `n` generation digests in `keep`. Returns how many were removed. */
+/* Removes every layer and generation that is not reachable from the `n` generation digests in `keep`. Returns how many were removed. -EBUSY while
+ * another process has sealed or created something and not closed its store yet, or this one has: a layer without a generation may be about to get one. */
 int store_collect(Store *store, const char *const *keep, size_t n, Error *e);
 
 #endif
