@@ -56,6 +56,11 @@ static bool name_char(char c)
     return isalnum((unsigned char) c) || c == '_' || c == '$' || (unsigned char) c >= 0x80;
 }
 
+static bool closes(char open, char close)
+{
+    return (open == '(' && close == ')') || (open == '[' && close == ']') || (open == '{' && strchr("}:!", close));
+}
+
 static int add(Lexer *l, TokenKind kind, size_t start, uint32_t line)
 {
     Token t = {.kind = kind, .start = (uint32_t) start, .end = (uint32_t) l->at, .line = line, .partner = NO_PARTNER};
@@ -71,6 +76,8 @@ static int add(Lexer *l, TokenKind kind, size_t start, uint32_t line)
     } else if (kind == TOKEN_CLOSE) {
         if (l->depth > 0) {
             t.partner = l->open[--l->depth];
+            if (!closes(l->text[l->tokens.items[t.partner].end - 1], l->text[start]))
+                return -EINVAL;
             l->tokens.items[t.partner].partner = index;
         } else {
             l->tokens.unmatched = hash64(l->tokens.unmatched, l->text + start, 1);
@@ -127,13 +134,13 @@ static int lex_interpolated(Lexer *l)
 static int lex_string(Lexer *l, size_t start, bool interpolated, bool raw)
 {
     char quote = peek(l, 0);
-    const char *close = (const char[]){quote, '\0'};
+    char close[4] = {quote};
     uint32_t line = l->line;
     TokenKind kind = TOKEN_STRING;
     bool multiline = quote == '`', in_spec = false;
 
     if (l->language == LANGUAGE_PYTHON && peek(l, 1) == quote && peek(l, 2) == quote) {
-        close = (const char[]){quote, quote, quote, '\0'};
+        close[1] = close[2] = quote;
         multiline = true;
     }
     skip(l, strlen(close));
