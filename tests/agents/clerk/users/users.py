@@ -11,11 +11,11 @@ Scenarios come in shuffled rounds, so each is met before one is met twice.  A se
 set of users: a state should meet it once.  Beside them a keeper comes back all the time, to see
 that what it stored at the start is still known and that the clerk's counter never goes back.
 
-The report: {"version":1,"seed","requests","answered","bad","refused","reset","timeouts",
+The report: {"version":1,"seed","requests","answered","replies","bad","refused","reset","timeouts",
 "scenarios":{NAME:{"sessions","requests","bad"}},"latency_ms":{"p50","p99","max"},
 "memory_ok","history_ok","counter_ok","counter","bad_answers":[first 20]}.  "bad" counts answers
-that were not what the scenario demands, errors among them; "reset" counts connections that ended
-without an answer.  The exit status is 0 also when there were bad ones.
+that were not what the scenario demands, errors among them; "replies" the messages answered with
+200; "reset" connections that ended without an answer.  The exit status is 0 also with bad ones.
 """
 
 import argparse
@@ -46,7 +46,7 @@ class Tally:
     def __init__(self):
         self.lock = threading.Lock()
         self.counts = dict.fromkeys(
-            ("requests", "answered", "bad", "refused", "reset", "timeouts"), 0
+            ("requests", "answered", "replies", "bad", "refused", "reset", "timeouts"), 0
         )
         self.scenarios = {}
         self.latencies = []
@@ -153,6 +153,7 @@ class Client:
             return None
         status, document = answer
         if status == 200:
+            self._tally.add("replies")
             return str(document.get("reply"))
         return f"{status} {document.get('error')}"
 
