@@ -56,7 +56,8 @@ typedef struct Agent {
     const char *run_cwd;
     uid_t run_uid;
     gid_t run_gid;
-    const char *state_path; /* in the container */
+    const char *state_path;      /* in the container */
+    const char *state_directory; /* on the host: what the first epoch starts from; NULL: empty */
     NetworkMode network;
     const char *
         network_address; /* veth: the container's address with prefix length, e.g. 10.88.0.2/30; its peer is the other end of the /30 */
@@ -64,10 +65,12 @@ typedef struct Agent {
     SocketMode sockets;
     ProbeSpec startup, readiness, liveness;
     GateSpec gate;
-    /* sessions: JSONL by field map */
+    /* sessions: JSONL by field map. NULL: this agent is kept, but not evolved; see agent_can_evolve() */
     const char *sessions_directory, *sessions_glob; /* below the state volume */
-    const char *field_type, *field_text, *field_user, *field_session, *field_order;
-    const char *value_user, *value_assistant, *value_error;
+    const char *field_type, *field_text, *field_user, *field_session;
+    const char *field_order; /* NULL: the order of the lines */
+    const char *value_user, *value_assistant;
+    const char *value_error; /* NULL: errors are not recorded */
     EvidenceRule *rules;
     size_t n_rules;
     const char *replay_directory;           /* mounted read-only at /moss/replay in the replayer's box */
@@ -78,16 +81,21 @@ typedef struct Agent {
     const char **coder_argv;   /* command: what is run; a path in its box, where coder_directory is /coder */
     const char *coder_directory;
     unsigned coder_timeout_seconds;
+    const char *
+        *protected_globs; /* fnmatch(3) patterns of paths in the source that no candidate may touch; never NULL */
     const char *allowed_signers; /* path of an ssh allowed_signers file; NULL: consent at a terminal only */
 } Agent;
 
-/* Loads and checks a file of at most 1 MiB. Relative paths in it are taken from the file's own directory. */
+/* Loads and checks a file of at most 1 MiB. Relative paths in it are taken from the file's own directory, and are absolute in agent->json. */
 int agent_load(const char *path, Agent **ret, Error *e);
 Agent *agent_free(Agent *agent);
 static inline void agent_freep(Agent **a)
 {
     agent_free(*a);
 }
+
+/* Has it all that an evolution needs: sessions, evidence rules, replay? The error names what is missing. */
+int agent_can_evolve(const Agent *agent, Error *e);
 
 /* [a-z0-9][a-z0-9-]{0,31}: becomes directory, socket and cgroup names. */
 bool agent_name_valid(const char *name);
@@ -98,7 +106,8 @@ int agent_open_directory(const char *store_path, const char *name, Error *e);
 /* Loads <store>/agents/NAME/agent.json. */
 int agent_load_named(const char *store_path, const char *name, Agent **ret, Error *e);
 
-/* <run>/NAME, made if missing (0700): sockets and locks. The caller frees. Run directory: $MOSS_RUN, /run/moss as root, $XDG_RUNTIME_DIR/moss. */
+/* <run>/NAME, made if missing (0700): sockets and locks. The caller frees. Run directory: $MOSS_RUN, /run/moss as root, $XDG_RUNTIME_DIR/moss
+ * (/tmp/moss-UID without one, which must be ours alone). */
 int agent_run_directory(const char *name, char **ret, Error *e);
 
 #endif

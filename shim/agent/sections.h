@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_SHIM_AGENT_SECTIONS_H
+#define MOSS_SHIM_AGENT_SECTIONS_H
+
+/* The sections of agent.json, one function each: reads and checks its members into the Agent. agent.c calls them in order. */
+
+#include "agent.h"
+#include "runtime/base/json.h"
+
+/* One section: its object (NULL when the file has none), and where we are for messages. */
+typedef struct Section {
+    const json_t *o;
+    JsonAt at;
+    const char *base; /* the directory that relative paths are taken from */
+} Section;
+
+int agent_parse_source(Agent *a, const Section *s, Error *e);
+int agent_parse_root(Agent *a, const Section *s, Error *e);
+int agent_parse_build(Agent *a, const Section *s, Error *e);
+int agent_parse_run(Agent *a, const Section *s, Error *e);
+int agent_parse_state(Agent *a, const Section *s, Error *e);
+int agent_parse_network(Agent *a, const Section *s, Error *e);
+int agent_parse_sockets(Agent *a, const Section *s, Error *e);
+int agent_parse_limits(Agent *a, const Section *s, Error *e);
+int agent_parse_coder(Agent *a, const Section *s, Error *e);
+int agent_parse_consent(Agent *a, const Section *s, Error *e);
+/* probes.c */
+int agent_parse_probes(Agent *a, const Section *s, Error *e);
+int agent_parse_gate(Agent *a, const Section *s, Error *e);
+/* evidence.c */
+int agent_parse_sessions(Agent *a, const Section *s, Error *e);
+int agent_parse_evidence(Agent *a, const Section *s, Error *e);
+int agent_parse_replay(Agent *a, const Section *s, Error *e);
+
+/* ---- helpers ---- */
+
+int section_error(const Section *s, const char *key, Error *e, const char *fmt, ...) _printf_(4, 5);
+
+/* A number of seconds from 0 or 1 to a day. */
+int section_seconds(const Section *s, const char *key, unsigned min, unsigned *ret, Error *e);
+
+/* A command line: at least one word, the first an absolute path. */
+int section_command(const Section *s, const char *key, bool needed, const char ***ret, Error *e);
+
+/* A path on the host; made absolute within the JSON. */
+int section_host_path(const Section *s, const char *key, bool needed, const char **ret, Error *e);
+
+/* Absolute, no "." or ".." or empty components, not "/" itself. */
+bool path_is_clean_absolute(const char *path);
+/* The same, relative. */
+bool path_is_clean_relative(const char *path);
+
+#endif
