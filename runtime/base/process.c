@@ -64,8 +64,14 @@ static _Noreturn void child_exec(const ProcessSpec *spec, int in, int out, int r
     sigprocmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0);
     if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 && dup2(out, STDERR_FILENO) >= 0 &&
-        (!spec->cwd || chdir(spec->cwd) == 0))
-        execvp(spec->argv[0], (char *const *) spec->argv);
+        (!spec->cwd || chdir(spec->cwd) == 0)) {
+        if (spec->env)
+            environ = (char **) spec->env;
+        if (spec->path)
+            execv(spec->path, (char *const *) spec->argv);
+        else
+            execvp(spec->argv[0], (char *const *) spec->argv);
+    }
     r = errno;
     (void) !write(report, &r, sizeof(r));
     _exit(127);
@@ -87,7 +93,7 @@ static int unnamed_file(const char *data, size_t len)
     return TAKE_FD(fd);
 }
 
-static int finish(pid_t pid, uint64_t timeout_usec)
+static int finish(pid_t pid, uint64_t timeout_usec, bool leave_children)
 {
     _cleanup_close_ int pidfd = pidfd_open_cloexec(pid);
     int status, r;
@@ -95,7 +101,8 @@ static int finish(pid_t pid, uint64_t timeout_usec)
     if (pidfd < 0)
         return pidfd;
     r = pidfd_wait(pidfd, timeout_usec == UINT64_MAX ? UINT64_MAX : clock_now() + timeout_usec, &status);
-    kill(-pid, SIGKILL); /* the whole group: what it started ends with it */
+    if (r == -ETIMEDOUT || !leave_children)
+        kill(-pid, SIGKILL); /* the whole group: what it started ends with it */
     if (r == -ETIMEDOUT) {
         kill(pid, SIGKILL);
         (void) pidfd_wait(pidfd, UINT64_MAX, &status);
@@ -124,10 +131,10 @@ int process_run(const ProcessSpec *spec, char **ret_output, Error *e)
         child_exec(spec, in, out, report_w);
     fd_closep(&report_w);
     if (fd_read_full(report_r, &failed, sizeof(failed)) == sizeof(failed)) {
-        (void) finish(pid, UINT64_MAX);
+        (void) finish(pid, UINT64_MAX, false);
         return error_errnof(e, -failed, "cannot run %s", spec->argv[0]);
     }
-    r = finish(pid, spec->timeout_usec);
+    r = finish(pid, spec->timeout_usec, spec->leave_children);
     if (r == -ETIMEDOUT)
         return error_setf(e, r, "%s: not done after %llu ms", spec->argv[0],
                           (unsigned long long) (spec->timeout_usec / USEC_PER_MSEC));

@@ -9,12 +9,15 @@
 #include "error.h"
 
 typedef struct ProcessSpec {
-    const char *const *argv; /* argv[0] is looked up in PATH */
+    const char *const *argv; /* argv[0] is looked up in PATH… */
+    const char *path;        /* …unless the program's path is given here */
+    const char *const *env;  /* the whole environment; NULL: ours */
     const char *cwd;         /* NULL: ours */
     const char *input;       /* for its standard input; NULL: /dev/null */
     size_t input_len;
     size_t output_max;     /* bytes of its output that are kept; more is an error (-E2BIG) */
     uint64_t timeout_usec; /* then it is killed: -ETIMEDOUT */
+    bool leave_children;   /* what it started and did not wait for may live on */
 } ProcessSpec;
 
 /* Runs it to its end. Output and errors together come back in *ret_output (NUL-terminated, the caller frees; may be NULL). Returns its exit
