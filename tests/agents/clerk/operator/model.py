@@ -50,7 +50,7 @@ def check(messages):
         raise Refused("the last message must be of the user or of a tool")
 
 
-def complete(request, retry_count):
+def complete(request, first_attempt):
     """Returns (HTTP status, document)."""
     try:
         messages = request["messages"]
@@ -60,7 +60,7 @@ def complete(request, retry_count):
         if request.get("tool_choice") == "none":
             offered = set()
         mark = zlib.crc32(json.dumps(messages, sort_keys=True).encode())
-        if retry_count == 0 and mark % BUSY_ONE_IN == 0:
+        if first_attempt and mark % BUSY_ONE_IN == 0:
             return 503, problem("the model is overloaded", "server_error")
         text, calls = rules.answer(messages, offered)
     except Refused as error:
@@ -120,7 +120,8 @@ def serve_one(connection):
                     request = json.loads(body)
                 except ValueError:
                     request = None
-                status, document = complete(request, int(retry_count) if retry_count.isdigit() else 0)
+                first_attempt = not retry_count.isdigit() or int(retry_count) == 0
+                status, document = complete(request, first_attempt)
             wire.send(connection, f"HTTP/1.1 {status} Answer", document)
     except (OSError, wire.WireError):
         pass

@@ -21,6 +21,10 @@ def planned(title, date, time):
     return does(f"Plan {title} on {date} at {time}", f"{title} is on {date} at {time}")
 
 
+def priced(item, price):
+    return does(f"Set the price of {item} to {cents(price)}", f"{item} costs {cents(price)}")
+
+
 def memory_kept(s):
     first, second = two(s.rng, COLOURS)
     s.say(does(f"Remember that my colour is {first}", f"colour is {first}"))
@@ -88,7 +92,10 @@ def interleaved(s):
     s.say(tells("I am somebody else"), user=other, session=there)
     s.say(does(f"Remember that my hat is {first}", f"hat is {first}"))
     s.say(does(f"Remember that my hat is {second}", f"hat is {second}"), user=other, session=there)
-    s.say(does("What is my hat", first), asks("What did I say my name is", f'Your name is "{name}".'))
+    s.say(
+        does("What is my hat", first),
+        asks("What did I say my name is", f'Your name is "{name}".'),
+    )
     s.say(
         does("What is my hat", second),
         asks("What did I say my name is", "You did not tell me your name."),
@@ -295,7 +302,10 @@ def history(s):
     s.say(asks("Repeat my last message", f'Your last message was "Calculate {a} + 9.".'))
     s.say(asks("What did I say my name is", f'Your name is "{name}".'))
     s.say(
-        asks("What was the first thing I told you", f'The first thing you told me was "My name is {name}.".'),
+        asks(
+            "What was the first thing I told you",
+            f'The first thing you told me was "My name is {name}.".',
+        ),
         asks("What was the last result", f'The last result was "{a + 9}".'),
     )
 
@@ -304,10 +314,9 @@ def price_change(s):
     item = s.thing("mug")
     before, after = (20 * s.rng.randrange(10, 90) for _ in range(2))
     s.say(fails(f"What does {item} cost", f"there is no price for {item}"))
-    s.say(does(f"Set the price of {item} to {before / 100:.2f} EUR", f"{item} costs {cents(before)}"))
-    s.say(does(f"What does {item} cost", cents(before)))
-    s.say(does(f"Set the price of {item} to {after / 100:.2f} EUR", f"{item} costs {cents(after)}"))
-    s.say(does(f"What does {item} cost", cents(after)))
+    for price in (before, after):
+        s.say(priced(item, price))
+        s.say(does(f"What does {item} cost", cents(price)))
     order = f"order 1: 2 x {item} for {cents(2 * after)}"
     s.say(does(f"Order 2 of {item}", checked(order)))
 
@@ -316,7 +325,7 @@ def price_of_catalogue(s):
     item = s.rng.choice(sorted(PRICES))
     special = 20 * s.rng.randrange(1, 60)
     s.say(does(f"What does {item} cost", cents(PRICES[item])))
-    s.say(does(f"Set the price of {item} to {special / 100:.2f} EUR", f"{item} costs {cents(special)}"))
+    s.say(priced(item, special))
     s.say(
         does(f"What does {item} cost", cents(special)),
         does(
@@ -488,7 +497,8 @@ def quoted(s):
     typed = f"Remember that my motto is {words}"
     s.say((typed + ".", f'{typed}: "motto is {bare}".'))
     s.say(does("What is my motto", bare))
-    s.say(does("What were your last 2 steps", f"remember key=motto value={bare}, then recall key=motto"))
+    steps_taken = f"remember key=motto value={bare}, then recall key=motto"
+    s.say(does("What were your last 2 steps", steps_taken))
 
 
 def calendar(s):
@@ -525,7 +535,7 @@ def wish(s):
     a = s.rng.randrange(1, 5)
     s.say(does("Convert 2 km to m", "2000 m"))
     s.say(does(f"Convert {a} mm to m", f"0.00{a} m"))
-    s.say(does(f"Convert 5 km to mi", "3.11 mi"))
+    s.say(does("Convert 5 km to mi", "3.11 mi"))
 
 
 DRAWN = {

@@ -8,7 +8,7 @@ from clerk.errors import ModelError
 
 ATTEMPTS = 3
 TIMEOUT = 10.0
-PAUSE = 0.01
+PAUSE = 0.004
 
 
 class Model:

@@ -14,6 +14,8 @@ from clerk import http
 from clerk.errors import ModelError, RequestError
 
 BACKLOG = 128
+CONNECTIONS = 40
+SLOT_WAIT = 0.05
 READ_TIMEOUT = 5.0
 LAST_REPLIES = 0.8
 TEXT_LIMIT = 16 * 1024
@@ -26,6 +28,7 @@ class Server:
     def __init__(self, port, application):
         self._application = application
         self._threads = set()
+        self._slots = threading.Semaphore(CONNECTIONS)
         self._wake, wake_writer = os.pipe()
         os.set_blocking(wake_writer, False)
         signal.set_wakeup_fd(wake_writer)
@@ -47,9 +50,13 @@ class Server:
         self._finish()
 
     def _accept(self):
+        """Take one connection; when there are enough of them the others wait in the backlog."""
+        if not self._slots.acquire(timeout=SLOT_WAIT):
+            return
         try:
             connection, _ = self._listener.accept()
         except OSError:
+            self._slots.release()
             return
         thread = threading.Thread(target=self._serve_one, args=(connection,), daemon=True)
         self._threads.add(thread)
@@ -65,28 +72,27 @@ class Server:
         try:
             with connection:
                 connection.settimeout(READ_TIMEOUT)
-                status, document = self._answer(connection)
-                http.respond(connection, status, document)
+                http.respond(connection, *self._answer(connection))
         except OSError:
             pass
         finally:
+            self._slots.release()
             self._threads.discard(threading.current_thread())
 
     def _answer(self, connection):
         try:
             first, _, body = http.read_message(connection)
-            words = first.split(" ")
-            if len(words) != 3:
-                raise http.ProtocolError("the request line cannot be read")
-            return self._application.answer(words[0], words[1], body)
         except http.ProtocolError as error:
             return 400, {"error": str(error)}
+        try:
+            words = first.split(" ")
+            if len(words) != 3:
+                raise RequestError(400, "the request line cannot be read")
+            return self._application.answer(words[0], words[1], body)
         except RequestError as error:
             return error.status, {"error": str(error)}
         except ModelError as error:
             return 502, {"error": str(error)}
-        except OSError:
-            raise
         except Exception as error:
             print(f"clerk: {error!r}", file=sys.stderr)
             return 500, {"error": "internal error"}

@@ -137,6 +137,7 @@ class Sessions:
 
     def _load(self, user, name):
         session = Session(user, name)
+        turn = []
         for line in self._lines(name):
             session.user = line["user"]
             kind = line["type"]
