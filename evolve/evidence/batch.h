@@ -16,7 +16,7 @@
  * cluster counts them all, at most BATCH_VISIBLE_MAX + BATCH_SEALED_MAX of them, evenly over the clusters, become tasks.
  * Every third task of a cluster is sealed, never shown to the coding agent; guards are sessions that nobody complained about.
  *
- *     batch_seal(agent, dir, generation, commit, &id, e);   -ENODATA: there is no open chunk
+ *     batch_seal(store_path, agent, generation, commit, &id, e);   -ENODATA: there is no open chunk
  *     batch_load(dir, id, &batch, e);                       -EUCLEAN: a task was changed, added or taken away since
  *     batch_set_state(dir, id, BATCH_RUNNING, "e-0001", e);
  *
@@ -54,13 +54,13 @@ typedef struct Batch {
 } Batch;
 
 /* Seals the open batch. The incumbent is what runs now: head.json's generation and that generation's commit. */
-int batch_seal(const Agent *agent, int dir, const char *generation, const char *commit,
+int batch_seal(const char *store_path, const Agent *agent, const char *generation, const char *commit,
                char ret_id[static BATCH_ID_SIZE], Error *e);
 
 /* Loads a sealed batch and checks every task file against its digest and task_check(). -ENOENT: no such batch (or it is the open one). */
 int batch_load(int dir, const char *id, Batch **ret, Error *e);
 /* The open batch as it would be sealed now. -ENODATA: nothing is open. */
-int batch_load_open(const Agent *agent, int dir, Batch **ret, Error *e);
+int batch_load_open(const char *store_path, const Agent *agent, Batch **ret, Error *e);
 Batch *batch_free(Batch *b);
 static inline void batch_freep(Batch **b)
 {

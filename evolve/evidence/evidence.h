@@ -17,9 +17,11 @@
 #include "runtime/base/error.h"
 #include "shim/agent/agent.h"
 
-/* Reads what is new in the session files of the current epoch. *ret_report:
- *   {"files","read","bytes","lines","chunks","new_chunks","malformed","too_long","cut_off","no_text","truncated","skipped":[{"file","why"},…]} */
-int evidence_catch_up(const Agent *agent, int dir, json_t **ret_report, Error *e);
+/* Reads what is new in the session files of the current epoch. *ret_report counts, of this run:
+ *   "files" there, "read", "bytes", "lines"; "chunks" found, "new_chunks" of them; lines that are "malformed" (no JSON object), "too_long" (more than 1 MiB),
+ *   "cut_off" (no newline yet: left for the next run); files that were "truncated" (or written anew) since; sessions "too_large" for a task; and
+ *   "skipped": [{"file","why"}]: what is no readable regular file. */
+int evidence_catch_up(const char *store_path, const Agent *agent, json_t **ret_report, Error *e);
 
 typedef struct FlagSpec {
     const char *session; /* the last session when NULL */
@@ -30,6 +32,6 @@ typedef struct FlagSpec {
 } FlagSpec;
 
 /* Makes a chunk of one session because someone says so (rule "flag"). *ret_chunk: its id, which the caller frees. -EEXIST: it was flagged before. */
-int evidence_flag(const Agent *agent, int dir, const FlagSpec *spec, char **ret_chunk, Error *e);
+int evidence_flag(const char *store_path, const Agent *agent, const FlagSpec *spec, char **ret_chunk, Error *e);
 
 #endif
