@@ -7,6 +7,7 @@
 
 #include "evolve/ledger/git.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/file.h"
 #include "runtime/base/json.h"
 #include "runtime/base/strbuf.h"
 
@@ -420,6 +421,61 @@ int ledger_read_json(Ledger *l, const char *id, const char *path, json_t **ret, 
     if (r < 0)
         return r;
     return json_parse(data, len, what ?: path, ret, e);
+}
+
+typedef struct Checkout {
+    Ledger *ledger;
+    int dirfd;
+    Error *e;
+    int r;
+} Checkout;
+
+static int checkout_entry(const char *root, const git_tree_entry *entry, void *userdata)
+{
+    Checkout *c = userdata;
+    _cleanup_(git_blob_freep) git_blob *blob = NULL;
+    _cleanup_close_ int dir = -EBADF;
+    const char *name = git_tree_entry_name(entry);
+
+    if (git_tree_entry_type(entry) != GIT_OBJECT_BLOB)
+        return 0;
+    if (*root && (c->r = mkdirat_p(c->dirfd, root, 0755)) < 0)
+        return -1;
+    c->r = dir = openat_beneath(c->dirfd, *root ? root : ".", O_RDONLY | O_DIRECTORY, 0);
+    if (dir < 0)
+        return -1;
+    c->r =
+        git_errorf(c->e, git_blob_lookup(&blob, c->ledger->repository, git_tree_entry_id(entry)), "%s%s", root, name);
+    if (c->r < 0)
+        return -1;
+    c->r = file_write_at(dir, name, git_blob_rawcontent(blob), (size_t) git_blob_rawsize(blob), 0644, 0);
+    return c->r < 0 ? -1 : 0;
+}
+
+int ledger_checkout(Ledger *l, const char *id, const char *path, int dirfd, Error *e)
+{
+    _cleanup_(git_commit_freep) git_commit *commit = NULL;
+    _cleanup_(git_tree_freep) git_tree *tree = NULL, *part = NULL;
+    _cleanup_(git_tree_entry_freep) git_tree_entry *entry = NULL;
+    Checkout c = {.ledger = l, .dirfd = dirfd, .e = e};
+    char ref[40];
+    int r = ref_name(id, ref, e);
+
+    if (r < 0)
+        return r;
+    r = head_lookup(l, ref, &commit, &tree, e);
+    if (r < 0)
+        return r;
+    r = git_tree_entry_bypath(&entry, tree, path);
+    if (r == GIT_ENOTFOUND)
+        return 0;
+    if (r >= 0)
+        r = git_tree_lookup(&part, l->repository, git_tree_entry_id(entry));
+    if (r < 0)
+        return git_errorf(e, r, "%s: %s: %s", l->path, id, path);
+    if (git_tree_walk(part, GIT_TREEWALK_PRE, checkout_entry, &c) < 0 || c.r < 0)
+        return error_wrapf(e, c.r < 0 ? c.r : -EIO, "%s: %s: cannot check out %s", l->path, id, path);
+    return 0;
 }
 
 int ledger_history(Ledger *l, const char *id, json_t **ret, Error *e)

@@ -70,6 +70,9 @@ int ledger_append(Ledger *ledger, const char *id, const char *path, const json_t
 int ledger_read(Ledger *ledger, const char *id, const char *path, char **ret_data, size_t *ret_len, Error *e);
 int ledger_read_json(Ledger *ledger, const char *id, const char *path, json_t **ret, Error *e);
 
+/* Writes all artifacts below `path` (a directory in the tree) into the directory `dirfd`: world-readable files and directories. Nothing there is no error. */
+int ledger_checkout(Ledger *ledger, const char *id, const char *path, int dirfd, Error *e);
+
 /* The steps, oldest first: [{"commit","message","time"}]. */
 int ledger_history(Ledger *ledger, const char *id, json_t **ret, Error *e);
 

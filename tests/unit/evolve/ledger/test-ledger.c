@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/file.h"
 #include "runtime/base/json.h"
 #include "tests/unit/test.h"
 
@@ -87,6 +88,27 @@ TEST(append_adds_lines)
     assert_int_equal(ledger_append(l, id, "swaps.jsonl", b, "swap", NULL), 0);
     assert_int_equal(ledger_read(l, id, "swaps.jsonl", &text, NULL, NULL), 0);
     assert_string_equal(text, "{\"n\":1}\n{\"n\":2}\n");
+}
+
+TEST(a_directory_of_artifacts_can_be_laid_out)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make(), out = test_directory_make();
+    _cleanup_(ledger_freep) Ledger *l = open_ledger(&d);
+    _cleanup_free_ char *text = NULL;
+    char id[LEDGER_ID_SIZE];
+    LedgerStep step = {};
+
+    begin(l, id);
+    ledger_put(&step, "evidence/a/b.json", "{}", 2);
+    ledger_put(&step, "evidence/top", "x", 1);
+    ledger_put(&step, "private/secret", "y", 1);
+    assert_int_equal(ledger_commit(l, id, &step, "step", NULL), 0);
+    assert_int_equal(ledger_checkout(l, id, "evidence", out.fd, NULL), 0);
+    assert_int_equal(ledger_checkout(l, id, "missing", out.fd, NULL), 0);
+    assert_int_equal(faccessat(out.fd, "a/b.json", R_OK, 0), 0);
+    assert_int_equal(file_read_at(out.fd, "top", 10, &text, NULL), 0);
+    assert_string_equal(text, "x");
+    assert_int_equal(faccessat(out.fd, "secret", F_OK, 0), -1);
 }
 
 TEST(what_is_missing_is_named)
@@ -189,6 +211,7 @@ int main(void)
         UNIT(ids_count_up_and_survive_a_reopening),
         UNIT(a_step_keeps_earlier_artifacts_and_replaces_its_own),
         UNIT(append_adds_lines),
+        UNIT(a_directory_of_artifacts_can_be_laid_out),
         UNIT(what_is_missing_is_named),
         UNIT(paths_that_cannot_be_are_refused_and_nothing_is_committed),
         UNIT(the_lock_of_a_killed_writer_does_not_block_the_next),
