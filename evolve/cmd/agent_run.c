@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* `moss agent start|stop|restart`: through moss-shim, which keeps the agent. */
+
+#include <limits.h>
+#include <stdio.h>
+
+#include "command.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/json.h"
+#include "runtime/base/process.h"
+#include "shim/agent/agent.h"
+#include "shim/client/client.h"
+
+#define ANSWER_USEC (30 * USEC_PER_SEC)
+
+/* Beside our own executable, else where it is installed. */
+static int find_shim(char path[static PATH_MAX], Error *e)
+{
+    static const char name[] = "/moss-shim";
+    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof(name));
+    char *slash;
+
+    if (n > 0) {
+        path[n] = '\0';
+        slash = strrchr(path, '/');
+        memcpy(slash, name, sizeof(name));
+        if (access(path, X_OK) == 0)
+            return 0;
+    }
+    snprintf(path, PATH_MAX, "%s%s", MOSS_LIBEXECDIR, name);
+    if (access(path, X_OK) < 0)
+        return error_errnof(e, -errno, "moss-shim is neither beside this program nor in %s", MOSS_LIBEXECDIR);
+    return 0;
+}
+
+/* 1 if a shim keeps it, 0 if none does. */
+static int is_kept(const char *name, json_t **ret_status, Error *e)
+{
+    _cleanup_json_ json_t *request = json_pack("{s:s}", "op", "status");
+    int r = shim_call(name, request, ANSWER_USEC, NULL, NULL, ret_status, e);
+
+    return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
+/* What the shim says, without its name in front and the end of the line. */
+static int shim_failed(char *output, int status, Error *e)
+{
+    const char *text;
+
+    output[strcspn(output, "\n")] = '\0';
+    text = startswith(output, "moss-shim: ");
+    if (!text)
+        text = output;
+    return *text ? error_setf(e, -ECHILD, "%s", text)
+                 : error_setf(e, -ECHILD, "moss-shim ended with status %d", status);
+}
+
+static int start(const Command *c, const Agent *a, Error *e)
+{
+    char path[PATH_MAX];
+    const char *const argv[] = {path, "start", a->name, "--store", c->store_path, NULL};
+    const ProcessSpec spec = {
+        .argv = argv, .output_max = 65536, .timeout_usec = (a->gate.gate_timeout_seconds + 60ULL) * USEC_PER_SEC};
+    _cleanup_json_ json_t *status = NULL;
+    _cleanup_free_ char *output = NULL;
+    Error none = {};
+    int r;
+
+    r = is_kept(a->name, &status, &none);
+    if (r > 0)
+        return error_setf(e, -EALREADY, "%s is running already", a->name);
+    r = find_shim(path, e);
+    if (r < 0)
+        return r;
+    r = process_run(&spec, &output, e);
+    if (r < 0)
+        return r;
+    return r == 0 ? 0 : shim_failed(output, r, e);
+}
+
+static int stop(const Agent *a, Error *e)
+{
+    _cleanup_json_ json_t *request = json_pack("{s:s}", "op", "stop"), *answer = NULL;
+    uint64_t patience = (a->gate.drain_timeout_seconds * USEC_PER_SEC) + ANSWER_USEC;
+
+    return shim_call(a->name, request, patience, NULL, NULL, &answer, e);
+}
+
+static int finish(const Command *c, const Agent *a, int r, const char *done, const Error *e)
+{
+    if (r < 0)
+        return command_fail(c, e);
+    if (c->json)
+        return command_print(json_pack("{s:s, s:s}", "agent", a->name, "state", done));
+    printf("%s %s\n", a->name, done);
+    return EXIT_DONE;
+}
+
+static int begin(int argc, char **argv, const char *usage, Command *c, Agent **ret)
+{
+    Error e = {};
+    int r = command_parse(argc, argv, 1, usage, c);
+
+    if (r != 0)
+        return r;
+    return agent_load_named(c->store_path, c->name, ret, &e) < 0 ? command_fail(c, &e) : 0;
+}
+
+int agent_start(int argc, char **argv)
+{
+    _cleanup_(command_done) Command c = {};
+    _cleanup_(agent_freep) Agent *a = NULL;
+    Error e = {};
+    int r = begin(argc, argv, "agent start NAME [--store DIR] [--json]", &c, &a);
+
+    return r != 0 ? r : finish(&c, a, start(&c, a, &e), "started", &e);
+}
+
+int agent_stop(int argc, char **argv)
+{
+    _cleanup_(command_done) Command c = {};
+    _cleanup_(agent_freep) Agent *a = NULL;
+    Error e = {};
+    int r = begin(argc, argv, "agent stop NAME [--store DIR] [--json]", &c, &a);
+
+    if (r != 0)
+        return r;
+    r = stop(a, &e);
+    if (r == -ENOENT)
+        return finish(&c, a, 0, "was not running", &e);
+    return finish(&c, a, r, "stopped", &e);
+}
+
+int agent_restart(int argc, char **argv)
+{
+    _cleanup_(command_done) Command c = {};
+    _cleanup_(agent_freep) Agent *a = NULL;
+    Error e = {};
+    int r = begin(argc, argv, "agent restart NAME [--store DIR] [--json]", &c, &a);
+
+    if (r != 0)
+        return r;
+    r = stop(a, &e);
+    if (r >= 0 || r == -ENOENT) {
+        e = (Error){};
+        r = start(&c, a, &e);
+    }
+    return finish(&c, a, r, "started", &e);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "command.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+#include "runtime/store/store.h"
+
+void command_done(Command *c)
+{
+    free(c->store_path);
+}
+
+static int usage(const char *text)
+{
+    fprintf(stderr, "usage: moss %s\n", text);
+    return EXIT_USAGE;
+}
+
+static bool parse_number(const char *text, unsigned *ret)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+
+    if (text[0] < '0' || text[0] > '9' || *end || n == 0 || n > 1000000)
+        return false;
+    *ret = (unsigned) n;
+    return true;
+}
+
+int command_parse(int argc, char **argv, int min, const char *text, Command *ret)
+{
+    static const struct option options[] = {
+        {"store", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+        {"replace", no_argument, NULL, 'r'},     {"force", no_argument, NULL, 'f'},
+        {"lines", required_argument, NULL, 'n'}, {},
+    };
+    const char *store = NULL;
+    int c;
+
+    optind = 0;
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, "n:", options, NULL)) >= 0)
+        switch (c) {
+        case 's':
+            store = optarg;
+            break;
+        case 'j':
+            ret->json = true;
+            break;
+        case 'r':
+            ret->replace = true;
+            break;
+        case 'f':
+            ret->force = true;
+            break;
+        case 'n':
+            if (parse_number(optarg, &ret->lines))
+                break;
+            return usage(text);
+        default:
+            return usage(text);
+        }
+    if (argc - optind < min || argc - optind > 1)
+        return usage(text);
+    ret->name = argv[optind];
+    ret->store_path = store ? strdup(store) : store_default_path();
+    return ret->store_path ? 0 : EXIT_FAILED;
+}
+
+int command_fail(const Command *c, const Error *e)
+{
+    const char *text = e->code ? e->text : "failed";
+
+    fprintf(stderr, "moss: %s\n", text);
+    if (c->json)
+        (void) command_print(json_pack("{s:s}", "error", text));
+    return EXIT_FAILED;
+}
+
+int command_print(json_t *value)
+{
+    int r = value ? json_dumpf(value, stdout, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_ENCODE_ANY) : -1;
+
+    json_decref(value);
+    putchar('\n');
+    return r < 0 || fflush(stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
+}

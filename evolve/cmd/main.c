@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* `moss`: the operator's command. */
+
+#include <stdio.h>
+
+#include "command.h"
+#include "evo.h"
+
+static const struct {
+    const char *name, *about;
+    int (*run)(int argc, char **argv);
+} verbs[] = {
+    {"agent", "add, start, stop, restart, status, logs, list, remove the agents that are kept", agent_main},
+    {"evo", "collect evidence, evolve an agent's source, apply what was found", evo_main},
+    {"generations", "the builds of an agent that could be run", generations_main},
+};
+
+static void print_help(FILE *to)
+{
+    fprintf(to, "usage: moss VERB …\n\n");
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+        fprintf(to, "  %-12s %s\n", verbs[i].name, verbs[i].about);
+    fprintf(
+        to,
+        "\nEvery verb takes --store DIR (default: $MOSS_STORE, /var/lib/moss for root, else ~/.local/share/moss) and\n"
+        "--json. Exit status: 0 done, 1 failed, 2 wrong usage.\n");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2 && (streq(argv[1], "--help") || streq(argv[1], "-h") || streq(argv[1], "help"))) {
+        print_help(stdout);
+        return EXIT_DONE;
+    }
+    if (argc >= 2 && streq(argv[1], "--version")) {
+        puts("moss " MOSS_VERSION);
+        return EXIT_DONE;
+    }
+    for (size_t i = 0; argc >= 2 && i < ARRAY_SIZE(verbs); i++)
+        if (streq(argv[1], verbs[i].name))
+            return verbs[i].run(argc - 1, argv + 1);
+    if (argc >= 2)
+        fprintf(stderr, "moss: \"%s\" is no verb\n", argv[1]);
+    print_help(stderr);
+    return EXIT_USAGE;
+}
