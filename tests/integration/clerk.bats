@@ -126,7 +126,7 @@ line_numbers() {
     start_model
     start_clerk "$clerk_dir/source"
     for seed in 11 12 13; do
-        users --seed "$seed" --sessions 82 --rate 0
+        users --seed "$seed" --sessions 84 --rate 0
         [ "$(report '[d[n] for n in ("bad", "refused", "reset", "timeouts")]')" = "[0, 0, 0, 0]" ]
         [ "$(report '[d[n] for n in ("memory_ok", "history_ok", "counter_ok")]')" = "[True, True, True]" ]
         [ "$(report 'len(d["scenarios"])')" -ge 30 ]
@@ -142,7 +142,7 @@ line_numbers() {
         echo "fault: $name"
         faulty "$name"
         start_clerk "$BATS_TEST_TMPDIR/faulty"
-        users --seed 1 --sessions 41 --rate 0
+        users --seed 1 --sessions 42 --rate 0
         http GET /readyz | grep -q '^200 .*"ready".*"g-1".*"n-1"'
         http GET /healthz | grep -q '^200 '
         stop_clerk
@@ -217,7 +217,7 @@ line_numbers() {
         faulty "$name"
         start_model
         start_clerk "$BATS_TEST_TMPDIR/faulty"
-        users --seed 1 --sessions 41 --rate 0
+        users --seed 1 --sessions 42 --rate 0
         stop_clerk
         stop_model
         task="$(/usr/bin/python3 -B "$clerk_dir/users/failing.py" "$state" | head -n 1)"
@@ -292,7 +292,7 @@ with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
         users --seed 31 --sessions 3 --rate 0 --scenarios wish
         [ "$(report 'd["bad"]')" -eq 0 ]
         http GET /readyz | grep -q '^200 '
-        users --seed 32 --sessions 41 --rate 0
+        users --seed 32 --sessions 42 --rate 0
         [ "$(report 'd["bad"]')" -eq 0 ]
         http GET /readyz | grep -q '^503 '
         stop_clerk

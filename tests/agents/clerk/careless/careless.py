@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """A coding agent that grants the wish well and is careless about something else.
 
 It speaks the protocol of the "command" adapter: one JSON request on stdin, one JSON object as the

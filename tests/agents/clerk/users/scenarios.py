@@ -362,6 +362,14 @@ def currency_chosen(s):
     s.say(fails("Use XYZ as my currency", "XYZ cannot be chosen as currency"))
 
 
+def currency_of_session(s):
+    item = s.rng.choice(sorted(PRICES))
+    later = s.place(s.user, "b")
+    s.say(does("Use USD as my currency", "currency is USD in this session"))
+    s.say(does(f"What does {item} cost", cents(PRICES[item])), session=later)
+    s.say(does(f"What does {item} cost", cents(in_currency(PRICES[item], "USD"), "USD")))
+
+
 def decimals_chosen(s):
     a = s.rng.randrange(2, 9)
     s.say(does(f"Convert {a} mi to km", f"{decimal((1609344 * a + 5000) // 10000)} km"))
@@ -410,7 +418,8 @@ def refusals(s):
         fails(f"Reset the price of {word}", f"{word} has no price of your own", "Also"),
         does(f"Calculate {a} + 2", str(a + 2), "Also"),
     )
-    s.say(fails(f"Plan tea on 2027-05-05 at 2{a}:00", f"2{a}:00 is not a time"))
+    late = f"{s.rng.randrange(24, 60)}:00"
+    s.say(fails(f"Plan tea on 2027-05-05 at {late}", f"{late} is not a time"))
 
 
 def courier_abroad(s):
@@ -566,6 +575,7 @@ DRAWN = {
         price_of_catalogue,
         currencies,
         currency_chosen,
+        currency_of_session,
         decimals_chosen,
         one_order,
         many_orders,
