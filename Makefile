@@ -96,6 +96,9 @@ $(BUILD)/obj/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# Profiles are part of the object.
+$(BUILD)/obj/runtime/box/profile.o: $(wildcard profiles/seccomp/*.json)
+
 define archive_rule
 $(call archive,$(1)): $(call objects,$(1))
 	@mkdir -p $$(@D)

@@ -218,6 +218,22 @@ int rm_rf_at(int dirfd, const char *name)
     return rm_entry(dirfd, name, 0);
 }
 
+int fd_reopen_path(int fd)
+{
+    _cleanup_close_ int again = -EBADF;
+    char link[FD_PATH_MAX], path[PATH_MAX];
+    ssize_t n = readlink(fd_path(fd, link), path, sizeof(path) - 1);
+    struct stat a, b;
+
+    if (n < 0)
+        return -errno;
+    path[n] = '\0';
+    again = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (again < 0 || fstat(fd, &a) < 0 || fstat(again, &b) < 0)
+        return -errno;
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino ? TAKE_FD(again) : -ESTALE;
+}
+
 const char *fd_path(int fd, char buf[static FD_PATH_MAX])
 {
     snprintf(buf, FD_PATH_MAX, "/proc/self/fd/%d", fd);

@@ -55,6 +55,10 @@ int copy_tree_at(int from, int to);
 /* The same with the path and the cause of a failure. */
 int copy_tree(int from, int to, Error *e);
 
+/* The same file through the mount namespace that we are in now, for an O_PATH fd from another one (of the parent of a clone(CLONE_NEWNS)): found by
+ * its name, compared by its inode; -ESTALE if something else is there. Returns an O_PATH fd. Allocates nothing. */
+int fd_reopen_path(int fd);
+
 /* /proc/self/fd/N, for calls that take only paths. */
 #define FD_PATH_MAX (sizeof("/proc/self/fd/") + 10)
 const char *fd_path(int fd, char buf[static FD_PATH_MAX]);

@@ -33,7 +33,8 @@ typedef enum BoxMountKind {
     BOX_BIND,  /* source_fd (O_PATH) or source on target */
     BOX_TMPFS, /* empty, of at most `size` bytes */
     BOX_PROC,
-    BOX_DEV, /* tmpfs with null zero full random urandom tty, fd links, shm, pts */
+    BOX_DEV,       /* tmpfs with null zero full random urandom tty, fd links, shm, pts */
+    BOX_DIRECTORY, /* no mount: a directory of the root's upper that belongs to the box's uid and gid; see box_upper_fd() */
 } BoxMountKind;
 
 typedef struct BoxMount {
@@ -115,7 +116,7 @@ int box_kill(Box *box);
 
 /* The writable root of a running or ended box, for collecting what it left behind: an O_PATH fd of the upper directory, which stays valid until
  * box_free(). What lies there is hostile: openat_beneath() and O_NOFOLLOW only. */
-int box_upper_fd(const Box *box);
+int box_upper_fd(Box *box);
 
 Box *box_free(Box *box);
 static inline void box_freep(Box **box)

@@ -6,6 +6,11 @@
 #include "runtime/base/process.h"
 #include "runtime/base/strbuf.h"
 
+uint32_t userns_range(pid_t pid)
+{
+    return 0x80000000U + (uint32_t) pid % 32767U * USERNS_IDS;
+}
+
 /* The kernel takes a map only as a whole, in one write(2). */
 static int write_file(const char *path, const char *text, size_t len, Error *e)
 {

@@ -13,6 +13,11 @@ typedef struct IdMap {
     uint32_t inside, outside, count;
 } IdMap;
 
+/* The first of USERNS_IDS host ids that are the container's whose first process is `pid`: one of the ranges in the upper half of the ids, which nothing else
+ * gives out. A PID is unique among what lives. */
+#define USERNS_IDS 65536U
+uint32_t userns_range(pid_t pid);
+
 /* Writes both maps of process `pid` in one go each. Without privilege over the ids (and for more than one id) newuidmap and newgidmap do it, as
  * /etc/subuid allows. */
 int userns_map(pid_t pid, const IdMap *uids, size_t n_uids, const IdMap *gids, size_t n_gids, Error *e);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_BOX_SECCOMP_H
+#define MOSS_BOX_SECCOMP_H
+
+/* Seccomp filters: from the OCI form of a profile (`linux.seccomp` of the runtime specification) to BPF, and into the kernel.
+ *
+ *     r = seccomp_profile("box", &filter, e);        profiles/seccomp/NAME.json, which is part of the program
+ *     r = seccomp_compile(object, &filter, e);       or an object of config.json
+ *     …clone…  seccomp_install(&filter)              in the child, as the last thing before exec; needs no_new_privs or CAP_SYS_ADMIN
+ *     seccomp_filter_done(&filter)
+ *
+ * Compiling takes milliseconds, so the result is kept as <run directory>/seccomp/<digest> where that directory can be made; the
+ * digest covers the profile and everything else the result depends on. A cache that cannot be used costs time, never an error.
+ *
+ * A system call that libseccomp does not know by name is passed over, as other runtimes do: it gets the default action. */
+
+#include <jansson.h>
+#include <linux/filter.h>
+
+#include "runtime/base/error.h"
+
+typedef struct SeccompFilter {
+    struct sock_filter *code; /* NULL: no filter */
+    unsigned short n;
+    unsigned flags; /* SECCOMP_FILTER_FLAG_* */
+    bool notify;    /* has SCMP_ACT_NOTIFY: seccomp_install_listener() gives the fd */
+} SeccompFilter;
+
+int seccomp_profile(const char *name, SeccompFilter *ret, Error *e);
+int seccomp_compile(const json_t *profile, SeccompFilter *ret, Error *e);
+void seccomp_filter_done(SeccompFilter *f);
+
+/* Both allocate nothing. Returns 0, the second the fd of the notification listener; -errno. */
+int seccomp_install(const SeccompFilter *f);
+int seccomp_install_listener(const SeccompFilter *f);
+
+#endif
