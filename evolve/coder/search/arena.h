@@ -26,12 +26,12 @@ void arena_done(Arena *a);
 
 /* Grows an array of `size` elements in place of doubling it by hand: `*n` are used, one more is wanted. Outgrown memory stays in the arena. */
 void *arena_grow(Arena *a, void *array, size_t n, size_t *size, size_t element);
-#define ARENA_GROW(arena, array, n, size)                                                                                   \
-    ({                                                                                                                      \
-        __typeof__(array) _grown = arena_grow(arena, array, n, &(size), sizeof(*(array)));                                 \
-        if (_grown)                                                                                                         \
-            (array) = _grown;                                                                                               \
-        _grown != NULL;                                                                                                     \
+#define ARENA_GROW(arena, array, n, size)                                                                              \
+    ({                                                                                                                 \
+        __typeof__(array) _grown = arena_grow(arena, array, n, &(size), sizeof(*(array)));                             \
+        if (_grown)                                                                                                    \
+            (array) = _grown;                                                                                          \
+        _grown != NULL;                                                                                                \
     })
 
 /* Equal strings get equal numbers, from 1 on in the order in which they are first seen. */

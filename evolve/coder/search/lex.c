@@ -18,7 +18,8 @@ typedef struct Lexer {
 
 Language language_of(const char *path)
 {
-    static const char *const braces[] = {".js", ".mjs", ".cjs", ".ts", ".go", ".java", ".c", ".h", ".cc", ".cpp", ".cs", ".kt"};
+    static const char *const braces[] = {".js", ".mjs", ".cjs", ".ts",  ".go", ".java",
+                                         ".c",  ".h",   ".cc",  ".cpp", ".cs", ".kt"};
 
     if (endswith(path, ".py"))
         return LANGUAGE_PYTHON;
@@ -30,13 +31,18 @@ Language language_of(const char *path)
 
 bool word_is_keyword(Language language, const char *word)
 {
-    static const char *const python[] = {
-        "and", "as",   "assert", "async",  "await",  "break", "class",    "continue", "def",    "del",   "elif", "else", "except", "False", "finally", "for", "from", "global",
-        "if",  "import", "in",   "is",     "lambda", "None",  "nonlocal", "not",      "or",     "pass",  "raise", "return", "True", "try",  "while",   "with",  "yield"};
+    static const char *const python[] = {"and",      "as",     "assert", "async",    "await", "break",  "class",
+                                         "continue", "def",    "del",    "elif",     "else",  "except", "False",
+                                         "finally",  "for",    "from",   "global",   "if",    "import", "in",
+                                         "is",       "lambda", "None",   "nonlocal", "not",   "or",     "pass",
+                                         "raise",    "return", "True",   "try",      "while", "with",   "yield"};
     static const char *const braces[] = {
-        "async", "await", "break", "case",  "catch", "class", "const", "continue", "default", "defer", "delete", "do",   "else",  "export", "extends", "false",  "final", "finally",
-        "for",   "func",  "function", "go", "if",    "import", "in",   "instanceof", "let",   "new",   "nil",    "null", "of",    "package", "private", "public", "range", "return",
-        "static", "struct", "switch", "throw", "true", "try",  "typeof", "undefined", "var",  "void",  "while",  "yield"};
+        "async",   "await",      "break",  "case",      "catch",    "class",  "const",   "continue",
+        "default", "defer",      "delete", "do",        "else",     "export", "extends", "false",
+        "final",   "finally",    "for",    "func",      "function", "go",     "if",      "import",
+        "in",      "instanceof", "let",    "new",       "nil",      "null",   "of",      "package",
+        "private", "public",     "range",  "return",    "static",   "struct", "switch",  "throw",
+        "true",    "try",        "typeof", "undefined", "var",      "void",   "while",   "yield"};
     const char *const *list = language == LANGUAGE_PYTHON ? python : braces;
     size_t n = language == LANGUAGE_PYTHON ? ARRAY_SIZE(python) : ARRAY_SIZE(braces);
 
@@ -155,7 +161,8 @@ static int lex_string(Lexer *l, size_t start, bool interpolated, bool raw)
             return -EINVAL;
         if (c == '\\' && (!raw || peek(l, 1) == quote || peek(l, 1) == '\\')) {
             skip(l, 2);
-        } else if (interpolated && l->language == LANGUAGE_PYTHON && !in_spec && (at_text(l, "{{") || at_text(l, "}}"))) {
+        } else if (interpolated && l->language == LANGUAGE_PYTHON && !in_spec &&
+                   (at_text(l, "{{") || at_text(l, "}}"))) {
             skip(l, 2);
         } else if (interpolated && (l->language == LANGUAGE_PYTHON ? c == '{' : at_text(l, "${"))) {
             int r;
@@ -232,7 +239,9 @@ static int lex_pattern(Lexer *l)
 
 static int lex_operator(Lexer *l)
 {
-    static const char *const long_ones[] = {"===", "!==", "**=", "//=", ">>=", "<<=", "...", "&&", "||", "==", "!=", "<=", ">=", "->", "=>", "+=", "-=", "*=", "/=", "%=", "|=", "&=", "**", "//", "<<", ">>", ":=", "++", "--", "??", "?.", "::"};
+    static const char *const long_ones[] = {
+        "===", "!==", "**=", "//=", ">>=", "<<=", "...", "&&", "||", "==", "!=", "<=", ">=", "->", "=>", "+=",
+        "-=",  "*=",  "/=",  "%=",  "|=",  "&=",  "**",  "//", "<<", ">>", ":=", "++", "--", "??", "?.", "::"};
     size_t start = l->at;
     char c = peek(l, 0);
 
