@@ -38,7 +38,7 @@ CFLAGS ?= $(OPTIMISE)
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. $(WARNINGS) $(if $(WERROR),-Werror) $(HARDENING) $(CFLAGS) -fPIE -MMD -MP \
 	-ffunction-sections -fdata-sections -DMOSS_VERSION='"$(VERSION)"' -DMOSS_LIBEXECDIR='"$(PREFIX)/libexec/moss"' \
 	-DMOSS_DATADIR='"$(PREFIX)/share/moss"' $(shell pkg-config --cflags libnl-3.0 2>/dev/null)
-LINK_HARDENING := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections
+LINK_HARDENING := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections
 # A static executable with a sanitizer does not exist: the static programs are linked dynamically there.
 STATIC := $(if $(SANITIZE),,-static-pie)
 
@@ -77,7 +77,7 @@ all: $(PROGRAMS)
 # One list for the linker to walk again until nothing is missing: the archives refer to one another only downwards, their users do not care.
 define link
 	$(call say,LD,$@)
-	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(1) -o $@ $(2) -Wl,--start-group $(3) -Wl,--end-group $(LINK_HARDENING) $(4)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) $(or $(1),-pie) -o $@ $(2) -Wl,--start-group $(3) -Wl,--end-group $(LINK_HARDENING) $(4)
 endef
 
 $(BUILD)/moss-runtime: $(call objects,runtime/cmd) $(call archives,$(RUNTIME_LIBS))

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_CMD_H
+#define MOSS_CMD_H
+
+/* moss-runtime: one verb a file. A verb gets its own arguments (argv[0] is the verb), does its work, prints results on standard output
+ * and returns an exit status, or -errno with an Error, which main() reports once: as a line on standard error and a record in --log. */
+
+#include "runtime/base/error.h"
+#include "runtime/oci/container.h"
+
+typedef struct Cli {
+    const char *root; /* NULL: the default of this user */
+    const char *log;  /* NULL: none */
+    bool log_json;
+    bool debug;
+    bool systemd_cgroup;
+    char **argv; /* the whole command line, for guard_self() */
+} Cli;
+
+typedef struct Verb {
+    const char *name;
+    int (*run)(Cli *cli, int argc, char **argv, Error *e);
+    const char *arguments;
+    const char *help;
+} Verb;
+
+int verb_create(Cli *cli, int argc, char **argv, Error *e);
+int verb_delete(Cli *cli, int argc, char **argv, Error *e);
+int verb_exec(Cli *cli, int argc, char **argv, Error *e);
+int verb_features(Cli *cli, int argc, char **argv, Error *e);
+int verb_kill(Cli *cli, int argc, char **argv, Error *e);
+int verb_list(Cli *cli, int argc, char **argv, Error *e);
+int verb_pause(Cli *cli, int argc, char **argv, Error *e);
+int verb_ps(Cli *cli, int argc, char **argv, Error *e);
+int verb_resume(Cli *cli, int argc, char **argv, Error *e);
+int verb_run(Cli *cli, int argc, char **argv, Error *e);
+int verb_spec(Cli *cli, int argc, char **argv, Error *e);
+int verb_start(Cli *cli, int argc, char **argv, Error *e);
+int verb_state(Cli *cli, int argc, char **argv, Error *e);
+int verb_update(Cli *cli, int argc, char **argv, Error *e);
+
+/* ---- shared by the verbs ---- */
+
+/* Opens the directory of all containers' state. */
+int cmd_runtime(const Cli *cli, Runtime *ret, Error *e);
+
+/* A verb's options, for getopt_long(3), which main() has silenced. An unknown one or a missing value gives the error. */
+int cmd_bad_option(int argc, char **argv, Error *e);
+/* After getopt_long: exactly one argument, the container's id. */
+int cmd_id(int argc, char **argv, const char **ret, Error *e);
+/* A whole number, in full and within the limits, or an error that names the option. */
+int cmd_number(const char *option, const char *text, int64_t min, int64_t max, int64_t *ret, Error *e);
+
+/* Prints a value and releases it. */
+int cmd_print(json_t *value, Error *e);
+
+#endif

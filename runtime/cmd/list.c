@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <pwd.h>
+#include <stdio.h>
+
+#include "cmd.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/json.h"
+#include "runtime/base/process.h"
+
+static int parse_format(const char *text, bool *ret_json, Error *e)
+{
+    if (!streq(text, "table") && !streq(text, "json"))
+        return error_setf(e, -EINVAL, "--format \"%s\": is neither table nor json", text);
+    *ret_json = streq(text, "json");
+    return 0;
+}
+
+/* A container that is being made or removed just now is passed over. */
+static json_t *describe(const Runtime *rt, const char *id)
+{
+    _cleanup_(container_done) Container c = {.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
+    json_t *o;
+
+    if (container_open(rt, id, false, &c, NULL) < 0)
+        return NULL;
+    o = state_public(&c.state, status_names[c.status]);
+    json_object_set_new(o, "pid", json_integer(c.status == STATUS_STOPPED ? 0 : c.state.pid));
+    json_object_set_new(o, "rootfs", json_string(c.state.rootfs));
+    json_object_set_new(o, "created", json_string(c.state.created));
+    json_object_set_new(o, "owner", json_string(c.state.owner == 0 ? "root" : ""));
+    return o;
+}
+
+static int collect(const Runtime *rt, json_t **ret, Error *e)
+{
+    _cleanup_json_ json_t *all = json_array();
+    int fd = openat(rt->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *de;
+
+    if (!d) {
+        fd_closep(&fd);
+        return error_errnof(e, -errno, "--root");
+    }
+    while ((de = readdir(d))) {
+        json_t *o = container_id_check(de->d_name, NULL) < 0 ? NULL : describe(rt, de->d_name);
+
+        if (o)
+            json_array_append_new(all, o);
+    }
+    *ret = TAKE_PTR(all);
+    return 0;
+}
+
+static const char *member(const json_t *o, const char *key)
+{
+    return json_string_value(json_object_get(o, key));
+}
+
+int verb_list(Cli *cli, int argc, char **argv, Error *e)
+{
+    static const struct option options[] = {
+        {"format", required_argument, NULL, 'f'}, {"quiet", no_argument, NULL, 'q'}, {}};
+    _cleanup_json_ json_t *all = NULL;
+    bool as_json = false, quiet = false;
+    Runtime rt;
+    json_t *o;
+    size_t i;
+    int c, r;
+
+    while ((c = getopt_long(argc, argv, "+f:q", options, NULL)) != -1) {
+        if (c != 'f' && c != 'q')
+            return cmd_bad_option(argc, argv, e);
+        quiet = quiet || c == 'q';
+        if (c == 'f' && (r = parse_format(optarg, &as_json, e)) < 0)
+            return r;
+    }
+    r = cmd_runtime(cli, &rt, e);
+    if (r < 0)
+        return r;
+    r = collect(&rt, &all, e);
+    fd_closep(&rt.root);
+    if (r < 0)
+        return r;
+    if (as_json && !quiet)
+        return cmd_print(TAKE_PTR(all), e);
+    if (!quiet)
+        printf("%-24s %-8s %-8s %-32s %s\n", "ID", "PID", "STATUS", "CREATED", "BUNDLE");
+    json_array_foreach (all, i, o) {
+        if (quiet)
+            puts(member(o, "id"));
+        else
+            printf("%-24s %-8d %-8s %-32s %s\n", member(o, "id"), (int) json_integer_value(json_object_get(o, "pid")),
+                   member(o, "status"), member(o, "created"), member(o, "bundle"));
+    }
+    return 0;
+}
+
+/* The lines of ps(1) that belong to the container. */
+static int print_table(const pid_t *pids, size_t n, Error *e)
+{
+    static const char *const argv[] = {"ps", "-ef", NULL};
+    ProcessSpec spec = {.argv = argv, .output_max = (size_t) 16 << 20, .timeout_usec = 10 * USEC_PER_SEC};
+    _cleanup_free_ char *text = NULL;
+    char *save = NULL;
+    int r = process_run(&spec, &text, e);
+
+    if (r != 0)
+        return r < 0 ? r : error_setf(e, -EIO, "ps: exit status %d", r);
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        bool ours = line == text; /* the headings */
+        int pid = 0;
+
+        (void) sscanf(line, "%*s %d", &pid);
+        for (size_t i = 0; i < n && !ours; i++)
+            ours = pids[i] == pid;
+        if (ours)
+            puts(line);
+    }
+    return 0;
+}
+
+int verb_ps(Cli *cli, int argc, char **argv, Error *e)
+{
+    static const struct option options[] = {{"format", required_argument, NULL, 'f'}, {}};
+    _cleanup_(container_done) Container container = {.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
+    _cleanup_free_ pid_t *pids = NULL;
+    bool as_json = false;
+    const char *id;
+    json_t *list;
+    Runtime rt;
+    size_t n;
+    int c, r;
+
+    while ((c = getopt_long(argc, argv, "+f:", options, NULL)) != -1) {
+        r = c == 'f' ? parse_format(optarg, &as_json, e) : cmd_bad_option(argc, argv, e);
+        if (r < 0)
+            return r;
+    }
+    if (argc > optind + 1)
+        argc = optind + 1; /* options of ps, which engines pass on: the format is ours */
+    if ((r = cmd_id(argc, argv, &id, e)) < 0 || (r = cmd_runtime(cli, &rt, e)) < 0)
+        return r;
+    r = container_open(&rt, id, false, &container, e);
+    fd_closep(&rt.root);
+    if (r < 0 || (r = container_pids(&container, &pids, &n, e)) < 0)
+        return r;
+    if (!as_json)
+        return print_table(pids, n, e);
+    list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_integer(pids[i]));
+    return cmd_print(list, e);
+}

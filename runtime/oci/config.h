@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_OCI_CONFIG_H
+#define MOSS_OCI_CONFIG_H
+
+/* config.json of an OCI bundle (runtime-spec 1.3, Linux) as a plain struct.
+ *
+ * config_load() checks every member that the specification knows: it is taken over, or refused with an error that names it. Members that the
+ * specification does not know are ignored, as it demands. Nothing here touches the host: whether a path exists or a limit can be set
+ * is found out by those who use it.
+ *
+ * All strings belong to the document, which the Config owns; vectors end with NULL where their elements are pointers. Numbers that were not
+ * given are marked by a has_ member or by the value that the comment names. */
+
+#include <jansson.h>
+#include <sys/resource.h>
+
+#include "mount-options.h"
+#include "runtime/base/error.h"
+#include "runtime/box/userns.h"
+
+typedef enum NamespaceKind {
+    NS_USER,
+    NS_MOUNT,
+    NS_PID,
+    NS_NETWORK,
+    NS_IPC,
+    NS_UTS,
+    NS_CGROUP,
+    NS_TIME,
+    NS_MAX,
+} NamespaceKind;
+
+/* Names as the specification writes them, names below /proc/PID/ns, and CLONE_NEW* flags. */
+extern const char *const namespace_names[NS_MAX];
+extern const char *const namespace_files[NS_MAX];
+extern const uint64_t namespace_flags[NS_MAX];
+
+typedef struct ConfigNamespace {
+    bool wanted;      /* else that of the caller is kept */
+    const char *path; /* join this one; NULL: a new one */
+} ConfigNamespace;
+
+typedef struct ConfigMount {
+    const char *destination;
+    const char *source; /* NULL if there is none */
+    const char *type;   /* NULL: bind */
+    MountOptions options;
+} ConfigMount;
+
+typedef struct ConfigDevice {
+    const char *path;
+    mode_t type; /* S_IFCHR, S_IFBLK, S_IFIFO */
+    dev_t number;
+    mode_t mode;
+    uid_t uid;
+    gid_t gid;
+} ConfigDevice;
+
+typedef struct ConfigRlimit {
+    int resource;
+    const char *name;
+    struct rlimit limit;
+} ConfigRlimit;
+
+typedef enum HookKind {
+    HOOK_PRESTART,
+    HOOK_CREATE_RUNTIME,
+    HOOK_CREATE_CONTAINER,
+    HOOK_START_CONTAINER,
+    HOOK_POSTSTART,
+    HOOK_POSTSTOP,
+    HOOK_MAX,
+} HookKind;
+
+extern const char *const hook_names[HOOK_MAX];
+
+typedef struct ConfigHook {
+    const char *path;
+    const char **args; /* NULL: the path alone */
+    const char **env;  /* NULL: empty */
+    unsigned timeout;  /* seconds; 0: none */
+} ConfigHook;
+
+/* `process`, also read alone for exec. */
+typedef struct ConfigProcess {
+    bool terminal;
+    unsigned short console_height, console_width; /* 0: leave */
+    const char *cwd;
+    const char **args;
+    const char **env;
+    uid_t uid;
+    gid_t gid;
+    bool has_umask;
+    mode_t umask;
+    gid_t *groups;
+    size_t n_groups;
+    json_t *capabilities; /* for caps.h; NULL: none at all */
+    ConfigRlimit *rlimits;
+    size_t n_rlimits;
+    bool no_new_privileges;
+    bool has_oom_score_adj;
+    int oom_score_adj;
+    const char *apparmor; /* NULL: none asked for */
+    const char *selinux;
+    bool has_io_priority;
+    int io_priority; /* class and level as ioprio_set(2) takes them */
+    bool has_scheduler;
+    uint32_t sched_policy;
+    uint64_t sched_flags, sched_runtime, sched_deadline, sched_period;
+    int32_t sched_nice;
+    uint32_t sched_priority;
+} ConfigProcess;
+
+typedef struct ConfigPair {
+    const char *key, *value;
+} ConfigPair;
+
+typedef struct Config {
+    json_t *doc;
+    const char *version;
+    const char *root;
+    bool root_readonly;
+    uint64_t root_propagation; /* MS_*; MS_SLAVE | MS_REC unless the configuration says otherwise */
+    const char *hostname, *domainname;
+    bool has_process;
+    ConfigProcess process;
+    ConfigMount *mounts;
+    size_t n_mounts;
+    ConfigHook *hooks[HOOK_MAX];
+    size_t n_hooks[HOOK_MAX];
+    json_t *annotations;
+    ConfigNamespace namespaces[NS_MAX];
+    IdMap *uid_map, *gid_map;
+    size_t n_uid_map, n_gid_map;
+    char *time_offsets; /* lines for /proc/PID/timens_offsets; NULL: none */
+    ConfigDevice *devices;
+    size_t n_devices;
+    const char *cgroups_path;
+    json_t *resources; /* for resources.h; NULL: none */
+    json_t *seccomp;   /* for seccomp.h; NULL: none */
+    ConfigPair *sysctls;
+    size_t n_sysctls;
+    const char **masked_paths, **readonly_paths;
+    const char *mount_label;
+    bool has_personality;
+    unsigned long personality;
+} Config;
+
+/* Reads "config.json" below `dirfd`. `ret_text`, if not NULL, gets its text, which the caller frees. */
+int config_load(int dirfd, Config **ret, char **ret_text, Error *e);
+/* The same from an object; takes over the reference. */
+int config_parse(json_t *doc, Config **ret, Error *e);
+Config *config_free(Config *c);
+static inline void config_freep(Config **c)
+{
+    config_free(*c);
+}
+
+/* A `process` object by itself, as `exec --process` gets it. The strings belong to `o`. */
+int config_process_parse(const json_t *o, const char *file, ConfigProcess *ret, Error *e);
+void config_process_done(ConfigProcess *p);
+
+/* Is this namespace made for the container, so that it may be changed? */
+static inline bool config_new(const Config *c, NamespaceKind kind)
+{
+    return c->namespaces[kind].wanted && !c->namespaces[kind].path;
+}
+
+/* ---- shared by the files that parse ---- */
+
+int config_hooks(const json_t *doc, Config *c, Error *e);
+int config_linux(const json_t *doc, Config *c, Error *e);
+
+#define CONFIG_ID_MAX INT64_C(4294967294) /* 2^32 - 1 means "no one" to the kernel */
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_OCI_CONTAINER_H
+#define MOSS_OCI_CONTAINER_H
+
+/* The life of a container, a function for each command of the runtime. All take the lock of the container while they change it. */
+
+#include "resources.h"
+#include "state.h"
+
+typedef struct Runtime {
+    int root; /* directory of all containers' state */
+} Runtime;
+
+typedef struct CreateOptions {
+    const char *bundle;         /* NULL: the current directory */
+    const char *pid_file;       /* NULL: none */
+    const char *console_socket; /* NULL: none */
+    unsigned preserve_fds;
+    bool keep_keyring; /* --no-new-keyring */
+    bool keep;         /* run: leave the state of the ended container */
+} CreateOptions;
+
+/* Up to "created". On failure nothing is left. */
+int container_create(const Runtime *rt, const char *id, const CreateOptions *o, Error *e);
+
+/* Create, start and, unless `detach`, wait and delete. Returns the program's exit code (0 when detached). */
+int container_run(const Runtime *rt, const char *id, const CreateOptions *o, bool detach, Error *e);
+
+int container_start(const Runtime *rt, const char *id, Error *e);
+
+/* `all`: every process of it. "container not running" if there is none. */
+int container_kill(const Runtime *rt, const char *id, int sig, bool all, Error *e);
+
+int container_delete(const Runtime *rt, const char *id, bool force, Error *e);
+
+/* The whole of it, for commands that look only or freeze. */
+typedef struct Container {
+    int dir;
+    State state;
+    Status status;
+    ContainerCgroup group;
+} Container;
+int container_open(const Runtime *rt, const char *id, bool lock, Container *ret, Error *e);
+void container_done(Container *c);
+
+/* pids of all its processes, of the caller's PID namespace; the caller frees. */
+int container_pids(const Container *c, pid_t **ret, size_t *ret_n, Error *e);
+
+int container_freeze(const Runtime *rt, const char *id, bool freeze, Error *e);
+
+typedef struct ExecOptions {
+    ConfigProcess *process;
+    const char *pid_file;
+    const char *console_socket;
+    const char *cgroup; /* below the container's own; NULL: that itself */
+    unsigned preserve_fds;
+    bool detach;
+    bool ignore_paused;
+} ExecOptions;
+
+/* The options' process is that of config.json until the caller changes it, which needs the configuration: this reads it from the container's state. */
+int container_config(const Container *c, Config **ret, Error *e);
+/* Returns the program's exit code (0 when detached). */
+int container_exec(const Container *c, const Config *config, const ExecOptions *o, Error *e);
+
+/* ---- shared by the files of this folder ---- */
+
+/* fds 3… that the caller promises to be open; the rest becomes close-on-exec. */
+int container_check_fds(unsigned preserve_fds, Error *e);
+int container_write_pid_file(const char *path, pid_t pid, Error *e);
+int container_oom_score(pid_t pid, const ConfigProcess *p, Error *e);
+
+#endif

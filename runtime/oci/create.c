@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "container.h"
+#include "hooks.h"
+#include "launch.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/file.h"
+#include "runtime/base/process.h"
+#include "runtime/base/strbuf.h"
+#include "spawn.h"
+#include "sync.h"
+
+/* A container in the making. What creation_done() finds in it is undone. */
+typedef struct Creation {
+    const Runtime *rt;
+    const CreateOptions *options;
+    Config *config;
+    char *text; /* of config.json */
+    char *bundle_path, *rootfs_path;
+    char created[40];
+    int bundle;
+    int dir; /* of the state */
+    ContainerCgroup group;
+    Launch launch;
+    Spawned child;
+    int console; /* our end where the terminal comes to us */
+    bool made;   /* the state directory is ours to remove */
+} Creation;
+
+#define CREATION_INIT                                                                                                  \
+    (Creation)                                                                                                         \
+    {                                                                                                                  \
+        .bundle = -EBADF, .dir = -EBADF, .group = CONTAINER_CGROUP_INIT, .launch = LAUNCH_INIT,                        \
+        .child = {.pidfd = -EBADF, .sync = -EBADF}, .console = -EBADF                                                  \
+    }
+
+static void creation_done(Creation *c)
+{
+    spawned_done(&c->child);
+    if (c->made) {
+        (void) container_cgroup_remove(&c->group, NULL);
+        (void) state_remove(c->rt->root, c->launch.state.id, NULL);
+    }
+    seccomp_filter_done(&c->launch.filter);
+    mounts_done(&c->launch.mounts);
+    fd_closep(&c->launch.start);
+    fd_closep(&c->launch.console);
+    fd_closep(&c->console);
+    container_cgroup_done(&c->group);
+    fd_closep(&c->dir);
+    fd_closep(&c->bundle);
+    free(c->rootfs_path);
+    free(c->bundle_path);
+    free(c->text);
+    config_free(c->config);
+}
+
+int container_check_fds(unsigned preserve_fds, Error *e)
+{
+    if (preserve_fds > 65536)
+        return error_setf(e, -EINVAL, "--preserve-fds %u: at most 65536", preserve_fds);
+    for (unsigned i = 0; i < preserve_fds; i++)
+        if (fcntl((int) (3 + i), F_GETFD) < 0)
+            return error_setf(e, -EBADF, "--preserve-fds %u: file descriptor %u is not open", preserve_fds, 3 + i);
+    return 0;
+}
+
+int container_write_pid_file(const char *path, pid_t pid, Error *e)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    _cleanup_free_ char *dir = slash ? xasprintf("%.*s/", (int) (slash - path), path) : NULL;
+    _cleanup_close_ int fd = open(dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char text[16];
+    int r;
+
+    snprintf(text, sizeof(text), "%d", (int) pid);
+    r = fd < 0 ? -errno : file_write_at(fd, name, text, strlen(text), 0644, 0);
+    return r < 0 ? error_errnof(e, r, "--pid-file %s", path) : 0;
+}
+
+int container_oom_score(pid_t pid, const ConfigProcess *p, Error *e)
+{
+    _cleanup_close_ int fd = -EBADF;
+    char path[40], text[16];
+
+    if (!p->has_oom_score_adj)
+        return 0;
+    snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int) pid);
+    snprintf(text, sizeof(text), "%d", p->oom_score_adj);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        return error_errnof(e, -errno, "process.oomScoreAdj: cannot be set to %d", p->oom_score_adj);
+    return 0;
+}
+
+/* An absolute path of what fd refers to. */
+static char *path_of(int fd)
+{
+    char link[FD_PATH_MAX], path[4096];
+    ssize_t n = readlink(fd_path(fd, link), path, sizeof(path) - 1);
+
+    if (n < 0)
+        return NULL;
+    path[n] = '\0';
+    return strdup(path);
+}
+
+static void now_rfc3339(char *buf, size_t size)
+{
+    struct timespec ts;
+    struct tm tm;
+    size_t n;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    gmtime_r(&ts.tv_sec, &tm);
+    n = strftime(buf, size, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(buf + n, size - n, ".%09ldZ", ts.tv_nsec);
+}
+
+static int read_bundle(Creation *c, const char *id, Error *e)
+{
+    const char *bundle = c->options->bundle ? c->options->bundle : ".";
+    int r;
+
+    c->bundle = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (c->bundle < 0)
+        return error_errnof(e, -errno, "--bundle %s", bundle);
+    r = config_load(c->bundle, &c->config, &c->text, e);
+    if (r < 0)
+        return error_wrapf(e, r, "bundle %s", bundle);
+    if (!c->config->has_process)
+        return error_setf(e, -EINVAL, "bundle %s: config.json: process: is missing", bundle);
+    c->bundle_path = path_of(c->bundle);
+    if (!c->bundle_path)
+        return error_errnof(e, -errno, "--bundle %s", bundle);
+    c->rootfs_path =
+        c->config->root[0] == '/' ? strdup(c->config->root) : xasprintf("%s/%s", c->bundle_path, c->config->root);
+    if (!c->rootfs_path)
+        return error_errnof(e, -ENOMEM, "--bundle %s", bundle);
+    now_rfc3339(c->created, sizeof(c->created));
+    c->launch.config = c->config;
+    c->launch.process = &c->config->process;
+    c->launch.process_at = "process.capabilities";
+    c->launch.state = (State){.id = id,
+                              .bundle = c->bundle_path,
+                              .rootfs = c->rootfs_path,
+                              .created = c->created,
+                              .version = c->config->version,
+                              .annotations = c->config->annotations,
+                              .owner = geteuid()};
+    return process_labels_check(&c->config->process, c->config->mount_label, e);
+}
+
+/* Who gets the terminal: whoever listens at --console-socket, or we. */
+static int open_console(Creation *c, bool attended, Error *e)
+{
+    const char *path = c->options->console_socket;
+    int pair[2];
+
+    if (!c->config->process.terminal)
+        return path ? error_setf(e, -EINVAL, "--console-socket: process.terminal is not set in config.json") : 0;
+    if (path) {
+        c->launch.console = console_connect(path, e);
+        return c->launch.console < 0 ? c->launch.console : 0;
+    }
+    if (!attended)
+        return error_setf(e, -EINVAL, "process.terminal: needs --console-socket, as nobody attends to the terminal");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return error_errnof(e, -errno, "terminal");
+    c->console = pair[0];
+    c->launch.console = pair[1];
+    return 0;
+}
+
+/* The socket that a created container waits at: in the state directory, which only the owner can reach. */
+static int open_start_socket(Creation *c, Error *e)
+{
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+
+    if (fd < 0)
+        return error_errnof(e, -errno, "start socket");
+    snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/start", c->dir);
+    if (bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 || listen(fd, 4) < 0)
+        return error_errnof(e, -errno, "start socket");
+    c->launch.start = TAKE_FD(fd);
+    return 0;
+}
+
+static int prepare(Creation *c, const char *id, bool attended, Error *e)
+{
+    int r;
+
+    if ((r = container_id_check(id, e)) < 0 || (r = container_check_fds(c->options->preserve_fds, e)) < 0 ||
+        (r = read_bundle(c, id, e)) < 0 || (r = open_console(c, attended, e)) < 0)
+        return r;
+    if (c->config->seccomp && (r = seccomp_compile(c->config->seccomp, &c->launch.filter, e)) < 0)
+        return r;
+    if (c->launch.filter.notify)
+        return error_setf(e, -EOPNOTSUPP, "linux.seccomp: SCMP_ACT_NOTIFY is not supported");
+    c->dir = state_create(c->rt->root, id, e);
+    if (c->dir < 0)
+        return c->dir;
+    c->made = true;
+    if ((r = file_write_at(c->dir, "config.json", c->text, strlen(c->text), 0600, 0)) < 0)
+        return error_errnof(e, r, "state of container \"%s\"", id);
+    if ((r = container_cgroup_make(c->config, id, &c->group, e)) < 0 ||
+        (r = resources_apply(&c->group, c->config->resources, e)) < 0 ||
+        (!attended && (r = open_start_socket(c, e)) < 0))
+        return r;
+    c->launch.state.cgroup = c->group.path;
+    c->launch.preserve_fds = c->options->preserve_fds;
+    c->launch.new_keyring = !c->options->keep_keyring;
+    r = mounts_init(&c->launch.mounts, c->config, openat(c->bundle, ".", O_PATH | O_DIRECTORY | O_CLOEXEC), e);
+    /* The container's root may be no one who can reach the sources, so we reach them for it, if we may. */
+    if (r >= 0 && config_new(c->config, NS_USER) && geteuid() == 0)
+        r = mounts_open_sources(&c->launch.mounts, e);
+    return r;
+}
+
+static int open_namespaces(const Config *config, SpawnSpec *spec, Error *e)
+{
+    for (unsigned k = 0; k < NS_MAX; k++) {
+        const ConfigNamespace *n = &config->namespaces[k];
+
+        if (n->wanted && !n->path)
+            spec->new_namespaces |= namespace_flags[k];
+        if (!n->path)
+            continue;
+        spec->join[k] = open(n->path, O_RDONLY | O_CLOEXEC);
+        if (spec->join[k] < 0)
+            return error_errnof(e, -errno, "linux.namespaces: %s: %s", namespace_names[k], n->path);
+    }
+    return 0;
+}
+
+static int make_process(Creation *c, Error *e)
+{
+    SpawnSpec spec = SPAWN_SPEC_INIT;
+    int r;
+
+    spec.cgroup = c->group.fd;
+    spec.maps = config_new(c->config, NS_USER) ? c->config : NULL;
+    spec.time_offsets = c->config->time_offsets;
+    spec.child = launch_init;
+    spec.arg = &c->launch;
+    r = open_namespaces(c->config, &spec, e);
+    if (r >= 0)
+        r = spawn(&spec, &c->child, e);
+    for (unsigned k = 0; k < NS_MAX; k++)
+        fd_closep(&spec.join[k]);
+    fd_closep(&c->launch.console); /* the child's now */
+    fd_closep(&c->launch.start);
+    mounts_close_sources(&c->launch.mounts);
+    if (r < 0)
+        return r;
+    c->launch.state.pid = c->child.pid;
+    r = process_start_time(c->child.pid, &c->launch.state.start_time, NULL);
+    return r < 0 ? error_errnof(e, r, "the container's process") : 0;
+}
+
+/* Why the other end went silent. */
+static int explain_death(Creation *c, Error *e)
+{
+    int status;
+
+    if (pidfd_wait(c->child.pidfd, clock_now() + USEC_PER_SEC, &status) < 0)
+        return error_setf(e, -EPIPE, "the container's process went silent while it was set up");
+    c->child.pid = 0; /* reaped */
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+        return error_setf(e, -EPIPE,
+                          "the container's process was killed while it was set up: is its memory limit too low?");
+    return error_setf(e, -EPIPE, "the container's process ended while it was set up (status %d)",
+                      wait_status_code(status));
+}
+
+static int expect(Creation *c, SyncKind kind, Error *e)
+{
+    SyncMessage m;
+    int r = sync_receive(c->child.sync, &m, e);
+
+    if (r == 0)
+        return explain_death(c, e);
+    if (r < 0)
+        return r;
+    return m.kind == kind ? 0 : error_setf(e, -EPROTO, "the container's process said something odd");
+}
+
+static int go(Creation *c, Error *e)
+{
+    int r = sync_send(c->child.sync, SYNC_GO, c->child.pid);
+
+    return r == -EPIPE ? explain_death(c, e) : r;
+}
+
+/* Up to the point where the process is all but its program. */
+static int build(Creation *c, Error *e)
+{
+    const State *state = &c->launch.state;
+    int r;
+
+    if ((r = make_process(c, e)) < 0 || (r = container_oom_score(c->child.pid, &c->config->process, e)) < 0 ||
+        (r = state_save(c->dir, state, e)) < 0 || (r = go(c, e)) < 0)
+        return r;
+    if (c->config->n_hooks[HOOK_PRESTART] + c->config->n_hooks[HOOK_CREATE_RUNTIME] > 0) {
+        if ((r = expect(c, SYNC_RUNTIME_HOOKS, e)) < 0 ||
+            (r = hooks_run(c->config, HOOK_PRESTART, state, "creating", e)) < 0 ||
+            (r = hooks_run(c->config, HOOK_CREATE_RUNTIME, state, "creating", e)) < 0 || (r = go(c, e)) < 0)
+            return r;
+    }
+    r = expect(c, SYNC_READY, e);
+    if (r < 0)
+        return r;
+    return c->options->pid_file ? container_write_pid_file(c->options->pid_file, c->child.pid, e) : 0;
+}
+
+/* Leaves the container to itself. */
+static void let_go(Creation *c)
+{
+    c->made = false;
+    c->child.pid = 0;
+}
+
+int container_create(const Runtime *rt, const char *id, const CreateOptions *o, Error *e)
+{
+    _cleanup_(creation_done) Creation c = CREATION_INIT;
+    int r;
+
+    c.rt = rt;
+    c.options = o;
+    if ((r = prepare(&c, id, false, e)) < 0 || (r = build(&c, e)) < 0 || (r = go(&c, e)) < 0)
+        return r;
+    let_go(&c);
+    return 0;
+}
+
+/* GO, and the end of the stream that says the program runs. */
+static int start(Creation *c, Error *e)
+{
+    SyncMessage m;
+    int r = go(c, e);
+
+    if (r >= 0)
+        r = sync_receive(c->child.sync, &m, e);
+    if (r < 0)
+        return r;
+    return hooks_run(c->config, HOOK_POSTSTART, &c->launch.state, "running", e);
+}
+
+/* The program has ended or is about to. Returns its exit code. */
+static int collect(Creation *c, Error *e)
+{
+    int status, r = pidfd_wait(c->child.pidfd, UINT64_MAX, &status);
+
+    if (r < 0)
+        return error_errnof(e, r, "waiting for the container");
+    c->child.pid = 0;
+    if (c->options->keep) {
+        let_go(c);
+        return wait_status_code(status);
+    }
+    r = container_cgroup_remove(&c->group, e);
+    if (r < 0)
+        return r;
+    r = state_remove(c->rt->root, c->launch.state.id, e);
+    if (r < 0)
+        return r;
+    c->made = false;
+    r = hooks_run(c->config, HOOK_POSTSTOP, &c->launch.state, "stopped", e);
+    return r < 0 ? r : wait_status_code(status);
+}
+
+static int attend(Creation *c, Error *e)
+{
+    _cleanup_close_ int master = -EBADF;
+    int r;
+
+    if (c->console >= 0) {
+        master = console_receive(c->console, e);
+        if (master < 0)
+            return master;
+    }
+    fd_closep(&c->child.sync);
+    fd_closep(&c->dir); /* with its lock: other commands may come now */
+    r = console_attend(master, c->child.pidfd, e);
+    return r < 0 ? r : collect(c, e);
+}
+
+int container_run(const Runtime *rt, const char *id, const CreateOptions *o, bool detach, Error *e)
+{
+    _cleanup_(creation_done) Creation c = CREATION_INIT;
+    int r;
+
+    c.rt = rt;
+    c.options = o;
+    if (!detach && (r = console_block_signals()) < 0)
+        return error_errnof(e, r, "signals");
+    if ((r = prepare(&c, id, true, e)) < 0)
+        return r;
+    if (detach && c.console >= 0)
+        return error_setf(e, -EINVAL, "process.terminal: needs --console-socket, as nobody attends to the terminal");
+    if ((r = build(&c, e)) < 0 || (r = start(&c, e)) < 0)
+        return r;
+    if (!detach)
+        return attend(&c, e);
+    let_go(&c);
+    return 0;
+}

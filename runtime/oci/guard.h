@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_OCI_GUARD_H
+#define MOSS_OCI_GUARD_H
+
+/* The runtime's own executable, kept from the container.
+ *
+ * A program of the container can name this executable through /proc/PID/exe while the runtime is about to become it, hold on to it, and write to it
+ * as root once it is no longer in use (CVE-2019-5736). So the runtime runs from a read-only mount of its file that is in no mount namespace, where no one can make it
+ * writable again, or else from a sealed copy in memory; whoever could not write the file anyway needs neither. */
+
+#include "runtime/base/error.h"
+
+/* Executes the runtime again from a place that cannot be written, unless it runs from one. To be called first by commands that
+ * enter a container. Returns 0 when guarded already. */
+int guard_self(char **argv, Error *e);
+
+#endif

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "launch.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/keyctl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "rootfs.h"
+#include "runtime/base/fd.h"
+#include "runtime/box/net.h"
+#include "sync.h"
+
+static int new_keyring(const Launch *l, Error *e)
+{
+    char name[300];
+
+    if (!l->new_keyring)
+        return 0;
+    snprintf(name, sizeof(name), "_ses.%s", l->state.id);
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0 && errno != ENOSYS)
+        return error_errnof(e, -errno, "session keyring (see --no-new-keyring)");
+    return 0;
+}
+
+/* In a user namespace: be its root, if it has one, while things are set up. */
+static int become_root(const Config *c, Error *e)
+{
+    if (!c->namespaces[NS_USER].wanted)
+        return 0;
+    if (setgroups(0, NULL) < 0 && errno != EPERM)
+        return error_errnof(e, -errno, "user namespace: groups");
+    if ((setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) && errno != EINVAL)
+        return error_errnof(e, -errno, "user namespace: cannot become its root");
+    return 0;
+}
+
+/* A process of a container may not trace or look into this one while it still holds what is the host's. */
+static int harden(Error *e)
+{
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ? error_errnof(e, -errno, "dumpable") : 0;
+}
+
+static void reset_signals(void)
+{
+    struct sigaction dfl = {.sa_handler = SIG_DFL};
+    sigset_t none;
+
+    for (int sig = 1; sig < _NSIG; sig++)
+        (void) sigaction(sig, &dfl, NULL);
+    sigemptyset(&none);
+    (void) sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int set_names(const Config *c, Error *e)
+{
+    int r;
+
+    if (c->hostname && sethostname(c->hostname, strlen(c->hostname)) < 0)
+        return error_errnof(e, -errno, "hostname \"%s\"", c->hostname);
+    if (c->domainname && setdomainname(c->domainname, strlen(c->domainname)) < 0)
+        return error_errnof(e, -errno, "domainname \"%s\"", c->domainname);
+    if (config_new(c, NS_NETWORK)) {
+        r = net_loopback_up(e);
+        if (r < 0)
+            return r;
+    }
+    if (c->has_personality && personality(c->personality) < 0)
+        return error_errnof(e, -errno, "linux.personality");
+    return 0;
+}
+
+/* A procfs that nobody else has ever seen, of this PID namespace. */
+static int private_procfs(Error *e)
+{
+    _cleanup_close_ int fs = fsopen("proc", FSOPEN_CLOEXEC);
+    int fd;
+
+    if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return error_errnof(e, -errno, "cannot make a procfs");
+    fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    return fd < 0 ? error_errnof(e, -errno, "cannot make a procfs") : fd;
+}
+
+/* Which namespace must be the container's own so that a sysctl does not change the host; NS_MAX: there is none such. */
+static NamespaceKind sysctl_namespace(const char *path)
+{
+    static const struct {
+        const char *prefix;
+        NamespaceKind kind;
+    } table[] = {
+        {"net/", NS_NETWORK},   {"kernel/msg", NS_IPC},      {"kernel/sem", NS_IPC},        {"kernel/shm", NS_IPC},
+        {"fs/mqueue/", NS_IPC}, {"kernel/hostname", NS_UTS}, {"kernel/domainname", NS_UTS}, {"user/", NS_USER},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+        if (startswith(path, table[i].prefix))
+            return table[i].kind;
+    return NS_MAX;
+}
+
+static int write_sysctl(const Config *c, int procfs, const ConfigPair *s, Error *e)
+{
+    _cleanup_close_ int fd = -EBADF;
+    NamespaceKind kind;
+    char path[512];
+
+    if (!*s->key || (size_t) snprintf(path, sizeof(path), "sys/%s", s->key) >= sizeof(path))
+        return error_setf(e, -EINVAL, "linux.sysctl: \"%s\" is no name of one", s->key);
+    if (!strchr(path + 4, '/')) /* a.b.c or, for interfaces with dots in their names, a/b.c/d */
+        for (char *p = path + 4; *p; p++)
+            if (*p == '.')
+                *p = '/';
+    kind = sysctl_namespace(path + 4);
+    if (kind == NS_MAX)
+        return error_setf(e, -EINVAL, "linux.sysctl: %s belongs to no namespace: it would change the host", s->key);
+    if (!c->namespaces[kind].wanted)
+        return error_setf(e, -EINVAL, "linux.sysctl: %s needs a %s namespace of the container's", s->key,
+                          namespace_names[kind]);
+    fd = openat_beneath(procfs, path, O_WRONLY, 0);
+    if (fd < 0)
+        return error_errnof(e, fd, "linux.sysctl: %s", s->key);
+    if (write(fd, s->value, strlen(s->value)) < 0)
+        return error_errnof(e, -errno, "linux.sysctl: %s: \"%s\" is refused", s->key, s->value);
+    return 0;
+}
+
+/* Everything that is written below /proc. */
+static int write_proc(const Launch *l, Error *e)
+{
+    const Config *c = l->config;
+    _cleanup_close_ int procfs = -EBADF;
+    int r;
+
+    if (c->n_sysctls == 0 && !l->process->apparmor && !l->process->selinux)
+        return 0;
+    procfs = private_procfs(e);
+    if (procfs < 0)
+        return procfs;
+    for (size_t i = 0; i < c->n_sysctls; i++) {
+        r = write_sysctl(c, procfs, &c->sysctls[i], e);
+        if (r < 0)
+            return r;
+    }
+    return process_labels(l->process, procfs, e);
+}
+
+static int run_runtime_hooks(const Launch *l, int sync, Error *e)
+{
+    int r;
+
+    if (l->config->n_hooks[HOOK_PRESTART] + l->config->n_hooks[HOOK_CREATE_RUNTIME] == 0)
+        return 0;
+    r = sync_send(sync, SYNC_RUNTIME_HOOKS, 0);
+    if (r < 0)
+        return error_errnof(e, r, "hooks");
+    (void) sync_wait_go(sync);
+    return 0;
+}
+
+/* Without a mount namespace of its own the container has a directory for its root and nothing is mounted. */
+static int enter_plain_root(const Launch *l, Error *e)
+{
+    _cleanup_close_ int root = openat(l->mounts.bundle, l->config->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (root < 0 || fchdir(root) < 0 || chroot(".") < 0)
+        return error_errnof(e, -errno, "root file system %s", l->config->root);
+    return 0;
+}
+
+static int make_cwd(const Launch *l, Error *e)
+{
+    _cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -EBADF;
+
+    if (root < 0)
+        return error_errnof(e, -errno, "/");
+    fd = rootfs_open(root, l->process->cwd, ROOTFS_DIRECTORY);
+    if (fd == -ELOOP || fd == -EROFS || fd == -EACCES || fd == -EPERM)
+        return 0; /* entering it says what is wrong with it */
+    return fd < 0 ? error_errnof(e, fd, "process.cwd: cannot make %s", l->process->cwd) : 0;
+}
+
+static int set_up_root(Launch *l, int sync, Error *e)
+{
+    const Config *c = l->config;
+    bool own = config_new(c, NS_MOUNT);
+    int r;
+
+    umask(0);
+    if (own && ((r = mounts_open_sources(&l->mounts, e)) < 0 || (r = mounts_open_root(&l->mounts, e)) < 0 ||
+                (r = mounts_apply(&l->mounts, e)) < 0 || (r = devices_apply(&l->mounts, e)) < 0))
+        return r;
+    if ((r = run_runtime_hooks(l, sync, e)) < 0 ||
+        (r = hooks_run(c, HOOK_CREATE_CONTAINER, &l->state, "creating", e)) < 0 || (r = write_proc(l, e)) < 0)
+        return r;
+    if (own && (r = masks_apply(&l->mounts, e)) < 0)
+        return r;
+    if (l->process->terminal && own && (r = console_setup(l->process, l->mounts.root, l->console, true, e)) < 0)
+        return r;
+    if (own && (r = mounts_enter_root(&l->mounts, e)) < 0)
+        return r;
+    if (!own && (r = enter_plain_root(l, e)) < 0)
+        return r;
+    umask(022);
+    r = make_cwd(l, e);
+    if (r < 0)
+        return r;
+    return own ? mounts_seal(&l->mounts, e) : 0;
+}
+
+/* Nothing of the host may still be open when hostile things can be reached: not even the directory of the bundle. */
+static int close_host(Launch *l, int sync, Error *e)
+{
+    const int own[] = {l->start, sync};
+    unsigned low = 3 + l->preserve_fds;
+
+    fd_closep(&l->console);
+    mounts_close_sources(&l->mounts);
+    fd_closep(&l->mounts.root);
+    fd_closep(&l->mounts.bundle);
+    /* all but the two sockets that are still needed */
+    for (unsigned fd = low; fd < ~0U;) {
+        unsigned stop = ~0U;
+
+        for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+            if (own[i] >= (int) fd)
+                stop = MIN(stop, (unsigned) own[i]);
+        if (stop > fd && syscall(SYS_close_range, fd, stop == ~0U ? ~0U : stop - 1, 0) < 0)
+            return error_errnof(e, -errno, "cannot close what is the host's");
+        fd = stop == ~0U ? ~0U : stop + 1;
+    }
+    return 0;
+}
+
+static int take_identity(Launch *l, char *path, size_t size, Error *e)
+{
+    int r;
+
+    if ((r = caps_parse(l->process->capabilities, l->process_at, &l->caps, e)) < 0 ||
+        (r = process_limits(l->process, e)) < 0)
+        return r;
+    process_own_streams(l->process);
+    r = process_become(l->process, &l->caps, l->filter.code != NULL, e);
+    return r < 0 ? r : process_find(l->process, path, size, e);
+}
+
+/* Waits until it may go on; gives the fd that gets the error of execve, or the end of the stream if it succeeds. */
+static int wait_start(Launch *l, int sync)
+{
+    char c;
+    int fd;
+
+    (void) sync_wait_go(sync);
+    if (l->start < 0)
+        return sync;
+    /* Whoever may connect may only start it, so a connection that says nothing changes nothing. */
+    for (;;) {
+        fd = accept4(l->start, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0 && errno != EINTR && errno != ECONNABORTED)
+            _exit(1);
+        if (fd >= 0 && recv(fd, &c, 1, 0) == 1)
+            break;
+        fd_closep(&fd);
+    }
+    close(sync);
+    fd_closep(&l->start);
+    return fd;
+}
+
+static _Noreturn void fail(int sync, const Error *e)
+{
+    (void) sync_send_error(sync, e);
+    _exit(e->code == -ENOENT ? 127 : 126);
+}
+
+/* From here on it is the same for both kinds of process. */
+static _Noreturn void finish(Launch *l, int sync, bool hooks)
+{
+    char path[PATH_MAX];
+    Error e = {};
+
+    if (close_host(l, sync, &e) < 0 || take_identity(l, path, sizeof(path), &e) < 0)
+        fail(sync, &e);
+    if (sync_send(sync, SYNC_READY, 0) < 0)
+        _exit(1);
+    sync = wait_start(l, sync);
+    if (hooks && hooks_run(l->config, HOOK_START_CONTAINER, &l->state, "created", &e) < 0)
+        fail(sync, &e);
+    (void) process_exec(l->process, &l->caps, &l->filter, 3 + l->preserve_fds, path, &e);
+    fail(sync, &e);
+}
+
+void launch_init(void *launch, int sync)
+{
+    Launch *l = launch;
+    const Config *c = l->config;
+    Error e = {};
+    int r = 0;
+
+    l->state.pid = sync_wait_go(sync);
+    reset_signals();
+    if (l->new_session && setsid() < 0 && errno != EPERM)
+        r = error_errnof(&e, -errno, "session");
+    if (r < 0 || become_root(c, &e) < 0 || harden(&e) < 0 || new_keyring(l, &e) < 0 || set_names(c, &e) < 0 ||
+        set_up_root(l, sync, &e) < 0)
+        fail(sync, &e);
+    finish(l, sync, true);
+}
+
+void launch_exec(void *launch, int sync)
+{
+    Launch *l = launch;
+    _cleanup_close_ int root = -EBADF;
+    Error e = {};
+
+    (void) sync_wait_go(sync);
+    reset_signals();
+    (void) setsid();
+    if (become_root(l->config, &e) < 0 || harden(&e) < 0 || new_keyring(l, &e) < 0)
+        fail(sync, &e);
+    if (l->process->terminal) {
+        root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (root < 0 || console_setup(l->process, root, l->console, false, &e) < 0)
+            fail(sync, &e);
+        fd_closep(&root);
+    }
+    finish(l, sync, false);
+}
+
+int launch_start(int state_dir, Error *e)
+{
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    SyncMessage m;
+    int r;
+
+    if (fd < 0)
+        return error_errnof(e, -errno, "start");
+    /* a short name for a long path */
+    snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/start", state_dir);
+    if (connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0)
+        return error_errnof(e, -errno, "the container does not wait to be started");
+    if (send(fd, "s", 1, MSG_NOSIGNAL) < 0)
+        return error_errnof(e, -errno, "start");
+    r = sync_receive(fd, &m, e);
+    return r < 0 ? r : 0;
+}

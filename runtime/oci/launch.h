@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_OCI_LAUNCH_H
+#define MOSS_OCI_LAUNCH_H
+
+/* What the container's side does between its birth and execve: of the first process (launch_init) and of one that comes later (launch_exec). Both are
+ * SpawnSpec.child functions with a Launch for `arg`. The steps and who waits for whom:
+ *
+ *     runtime                        child
+ *     maps, oom_score_adj
+ *     GO (pid)                 →
+ *                                    keyring, names, network, mounts, devices, sysctls
+ *                              ←     RUNTIME_HOOKS, only if there are such hooks
+ *     prestart, createRuntime
+ *     GO                       →
+ *                                    createContainer hooks, masks, terminal, new root, identity, search for the program
+ *                              ←     READY
+ *     GO                       →     (create: waits for `start` at its socket)
+ *                                    startContainer hooks, filter, execve
+ */
+
+#include "console.h"
+#include "hooks.h"
+#include "mounts.h"
+#include "process.h"
+
+typedef struct Launch {
+    const Config *config;         /* of the container */
+    const ConfigProcess *process; /* to be run: config->process, or that of exec */
+    const char *process_at;       /* for errors of its capabilities */
+    State state;                  /* for hooks; its pid comes with the first GO */
+    Mounts mounts;
+    CapSets caps;
+    SeccompFilter filter;
+    int start;   /* listening socket that `start` connects to, or -EBADF: go on at once */
+    int console; /* socket that gets the terminal's master, or -EBADF */
+    bool new_keyring;
+    bool new_session;      /* setsid(2) */
+    unsigned preserve_fds; /* beyond the standard streams */
+} Launch;
+
+#define LAUNCH_INIT                                                                                                    \
+    (Launch)                                                                                                           \
+    {                                                                                                                  \
+        .start = -EBADF, .console = -EBADF, .new_session = true, .mounts = {.root = -EBADF, .null = -EBADF }           \
+    }
+
+void launch_init(void *launch, int sync);
+void launch_exec(void *launch, int sync);
+
+/* Connects to a created container's socket and lets it go on; waits until it has executed its program. */
+int launch_start(int state_dir, Error *e);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "mounts.h"
+#include "rootfs.h"
+#include "runtime/base/fd.h"
+
+/* One empty, read-only directory covers all masked ones. */
+static int empty_directory(void)
+{
+    _cleanup_close_ int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    int fd;
+
+    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "size", "0", 0) < 0 ||
+        fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "2", 0) < 0 ||
+        fsconfig(fs, FSCONFIG_SET_STRING, "mode", "555", 0) < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return -errno;
+    fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* The first directory gets the tmpfs itself, the others copies of that mount: a detached tree cannot be cloned before Linux 6.15. */
+static int mask(const Mounts *m, const char *path, int *empty, bool *attached, Error *e)
+{
+    _cleanup_close_ int target = rootfs_open(m->root, path, ROOTFS_EXISTING), tree = -EBADF;
+    struct stat st;
+    int r;
+
+    if (target == -ENOENT || target == -ENOTDIR)
+        return 0; /* nothing to hide */
+    if (target < 0 || fstat(target, &st) < 0)
+        return error_errnof(e, target < 0 ? target : -errno, "cannot mask %s", path);
+    if (S_ISDIR(st.st_mode) && *empty < 0 && (*empty = empty_directory()) < 0)
+        return error_errnof(e, *empty, "cannot mask %s: no empty directory", path);
+    if (S_ISDIR(st.st_mode) && !*attached) {
+        r = rootfs_attach(*empty, target);
+        *attached = r >= 0;
+    } else {
+        tree = mounts_clone(S_ISDIR(st.st_mode) ? *empty : m->null, false);
+        r = tree < 0 ? tree : rootfs_attach(tree, target);
+    }
+    return r < 0 ? error_errnof(e, r, "cannot mask %s", path) : 0;
+}
+
+static int protect(const Mounts *m, const char *path, Error *e)
+{
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
+    _cleanup_close_ int target = rootfs_open(m->root, path, ROOTFS_EXISTING), tree = -EBADF;
+    int r;
+
+    if (target == -ENOENT || target == -ENOTDIR)
+        return 0;
+    if (target < 0)
+        return error_errnof(e, target, "cannot make %s read-only", path);
+    tree = mounts_clone(target, true);
+    if (tree < 0)
+        return error_errnof(e, tree, "cannot make %s read-only", path);
+    r = mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0 ? -errno
+                                                                                       : rootfs_attach(tree, target);
+    return r < 0 ? error_errnof(e, r, "cannot make %s read-only", path) : 0;
+}
+
+int masks_apply(Mounts *m, Error *e)
+{
+    _cleanup_close_ int empty = -EBADF;
+    bool attached = false;
+    int r;
+
+    for (const char **p = m->config->readonly_paths; p && *p; p++)
+        if ((r = protect(m, *p, e)) < 0)
+            return r;
+    for (const char **p = m->config->masked_paths; p && *p; p++)
+        if ((r = mask(m, *p, &empty, &attached, e)) < 0)
+            return r;
+    return 0;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_OCI_MOUNTS_H
+#define MOSS_OCI_MOUNTS_H
+
+/* The container's mounts, devices and covered paths. All of it works on fds: a source is a detached tree (open_tree(2), fsmount(2)) before anything of the
+ * container is looked at, a target is an fd below the root (rootfs.h), and nothing is looked up again after it was mounted.
+ *
+ * Calling sequence, in the process that will be the container, in its mount namespace:
+ *
+ *     mounts_open_sources()   before the propagation of the host's mounts is changed; or earlier, by the runtime, when the container's user
+ *                             namespace could not reach the sources
+ *     mounts_open_root()      the bundle's root as a mount of its own, attached where it lies
+ *     mounts_apply()          `mounts` of config.json in their order
+ *     devices_apply()         /dev: nodes, links
+ *     masks_apply()           masked and read-only paths
+ *     mounts_seal()           what had to stay writable until here becomes read-only
+ */
+
+#include "config.h"
+
+typedef struct Mounts {
+    const Config *config;
+    int bundle;        /* directory that relative paths of the configuration start from */
+    bool shared_users; /* no new user namespace: mknod(2) works */
+    int root;          /* of the container */
+    int *sources;      /* a detached tree for each bind mount, else -EBADF */
+    int *read_only;    /* mounts that mounts_seal() makes so, else -EBADF */
+    int null;          /* the host's /dev/null */
+} Mounts;
+
+int mounts_init(Mounts *m, const Config *config, int bundle, Error *e);
+void mounts_done(Mounts *m);
+/* Closes all fds but that of the root. */
+void mounts_close_sources(Mounts *m);
+
+int mounts_open_sources(Mounts *m, Error *e);
+int mounts_open_root(Mounts *m, Error *e);
+int mounts_apply(Mounts *m, Error *e);
+int devices_apply(Mounts *m, Error *e);
+int masks_apply(Mounts *m, Error *e);
+int mounts_seal(Mounts *m, Error *e);
+
+/* Makes the root "/" and lets go of the old one. */
+int mounts_enter_root(Mounts *m, Error *e);
+
+/* An O_PATH fd of the host's device `path`, after checking that it is this very device. */
+int device_open_host(const char *path, mode_t type, dev_t number);
+
+/* A detached mount of one file or directory, for attaching somewhere else. */
+int mounts_clone(int fd, bool recursive);
+
+#endif

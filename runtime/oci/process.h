@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_OCI_PROCESS_H
+#define MOSS_OCI_PROCESS_H
+
+/* From a set-up process to the user's program: limits, identity, capabilities, working directory, execve. All of it happens in that process itself, in the
+ * order of the declarations. */
+
+#include "config.h"
+#include "runtime/box/caps.h"
+#include "runtime/box/seccomp.h"
+
+/* Scheduling, I/O priority, resource limits. */
+int process_limits(const ConfigProcess *p, Error *e);
+
+/* Labels that take effect at the next execve, through `procfs`, an fd of a verified procfs. */
+int process_labels(const ConfigProcess *p, int procfs, Error *e);
+/* Does the host have what the labels need? To be asked before anything is made. */
+int process_labels_check(const ConfigProcess *p, const char *mount_label, Error *e);
+
+/* Makes the standard streams belong to the program's user, so that it can open /dev/stdout anew. */
+void process_own_streams(const ConfigProcess *p);
+
+/* Groups, user, capabilities, working directory. With `seccomp_pending` CAP_SYS_ADMIN is kept, if there is no other way to install the filter; process_exec()
+ * drops it. */
+int process_become(const ConfigProcess *p, const CapSets *caps, bool seccomp_pending, Error *e);
+
+/* Finds the program in PATH of its environment. "executable file not found in $PATH", "no such file or directory" and
+ * "permission denied" are what container engines look for in errors. */
+int process_find(const ConfigProcess *p, char *ret_path, size_t size, Error *e);
+
+/* Installs the filter and replaces this process; returns only on failure. File descriptors from `keep_fds` on are closed. */
+int process_exec(const ConfigProcess *p, const CapSets *caps, const SeccompFilter *filter, unsigned keep_fds,
+                 const char *path, Error *e);
+
+#endif

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "resources.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "device-filter.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/json.h"
+#include "runtime/base/strbuf.h"
+#include "runtime/box/cgroup.h"
+
+#define AT "linux.resources"
+
+void container_cgroup_done(ContainerCgroup *g)
+{
+    fd_closep(&g->fd);
+    fd_closep(&g->top);
+    free(g->path);
+    *g = CONTAINER_CGROUP_INIT;
+}
+
+/* Root of a user namespace that somebody made (an engine without privilege) may less than its id says. */
+static bool privileged(void)
+{
+    char text[64] = "";
+    _cleanup_close_ int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+    unsigned inside = 1, outside = 1, count = 0;
+
+    if (geteuid() != 0 || fd < 0 || fd_read_full(fd, text, sizeof(text) - 1) < 0)
+        return false;
+    return sscanf(text, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 && outside == 0 &&
+           count == UINT32_MAX;
+}
+
+static bool wants_limits(const json_t *o)
+{
+    const char *key;
+    json_t *v;
+
+    json_object_foreach ((json_t *) o, key, v)
+        if (!streq(key, "devices") && (json_object_size(v) > 0 || json_array_size(v) > 0))
+            return true;
+    return false;
+}
+
+/* The path below the top that `base` has: where relative cgroupsPaths start. */
+static int base_path(char **ret, Error *e)
+{
+    _cleanup_close_ int base = -EBADF;
+    _cleanup_free_ char *text = NULL;
+    char *line;
+    int r;
+
+    base = cgroup_open_base(e); /* makes it */
+    if (base < 0)
+        return base;
+    if (geteuid() == 0) {
+        *ret = strdup("moss");
+        return *ret ? 0 : -ENOMEM;
+    }
+    r = file_read_at(AT_FDCWD, "/proc/self/cgroup", 65536, &text, NULL);
+    if (r < 0)
+        return error_errnof(e, r, "/proc/self/cgroup");
+    line = startswith(text, "0::/") ? text : strstr(text, "\n0::/");
+    if (!line)
+        return error_setf(e, -EOPNOTSUPP, "this process is in no cgroup2");
+    line = strchr(line, '/') + 1;
+    line[strcspn(line, "\n")] = '\0';
+    *ret = xasprintf("%s%smoss", line, *line ? "/" : "");
+    return *ret ? 0 : -ENOMEM;
+}
+
+static int choose_path(const Config *c, const char *id, char **ret, Error *e)
+{
+    const char *path = c->cgroups_path && *c->cgroups_path ? c->cgroups_path : id;
+    _cleanup_free_ char *base = NULL;
+    int r;
+
+    if (path[0] == '/') {
+        *ret = strdup(path + strspn(path, "/"));
+        return *ret ? 0 : -ENOMEM;
+    }
+    if (strchr(path, ':'))
+        return error_setf(e, -EINVAL, "linux.cgroupsPath \"%s\": this form is for --systemd-cgroup", path);
+    r = base_path(&base, e);
+    if (r < 0)
+        return r;
+    *ret = xasprintf("%s/%s", base, path);
+    return *ret ? 0 : -ENOMEM;
+}
+
+static int make(const Config *c, const char *id, ContainerCgroup *g, Error *e)
+{
+    int r;
+
+    g->top = cgroup_open_top(e);
+    if (g->top < 0)
+        return g->top;
+    r = choose_path(c, id, &g->path, e);
+    if (r < 0)
+        return r;
+    g->fd = cgroup_make(g->top, g->path, e);
+    return g->fd < 0 ? g->fd : 0;
+}
+
+int container_cgroup_make(const Config *c, const char *id, ContainerCgroup *ret, Error *e)
+{
+    _cleanup_(container_cgroup_done) ContainerCgroup g = CONTAINER_CGROUP_INIT;
+    Error why = {};
+    int r = make(c, id, &g, &why);
+
+    if (r == -EOPNOTSUPP || (!privileged() && (r == -EACCES || r == -EPERM))) {
+        if (wants_limits(c->resources))
+            return error_setf(e, r, AT ": limits need a cgroup: %s", why.text);
+        container_cgroup_done(&g);
+        r = 0;
+    }
+    if (r < 0)
+        return error_setf(e, r, "%s", why.text);
+    *ret = g;
+    g = CONTAINER_CGROUP_INIT;
+    return 0;
+}
+
+int container_cgroup_open(const char *path, ContainerCgroup *ret, Error *e)
+{
+    _cleanup_(container_cgroup_done) ContainerCgroup g = CONTAINER_CGROUP_INIT;
+
+    if (path) {
+        g.top = cgroup_open_top(e);
+        if (g.top < 0)
+            return g.top;
+        g.path = strdup(path);
+        if (!g.path)
+            return error_errnof(e, -ENOMEM, "cgroup");
+        g.fd = openat_beneath(g.top, path, O_PATH | O_DIRECTORY, 0);
+        if (g.fd < 0 && g.fd != -ENOENT)
+            return error_errnof(e, g.fd, "cgroup %s", path);
+    }
+    *ret = g;
+    g = CONTAINER_CGROUP_INIT;
+    return 0;
+}
+
+int container_cgroup_remove(const ContainerCgroup *g, Error *e)
+{
+    return g->path ? cgroup_remove(g->top, g->path, e) : 0;
+}
+
+/* ---- limits ---- */
+
+/* Makes sure of the controller, which may have to be passed down from the top. */
+static int need(const ContainerCgroup *g, const char *controller, const char *limit, Error *e)
+{
+    char word[32];
+    int r = 0;
+
+    if (g->fd < 0)
+        return error_setf(e, -EOPNOTSUPP, AT ".%s: this container has no cgroup", limit);
+    if (cgroup_has(g->fd, controller))
+        return 0;
+    snprintf(word, sizeof(word), "+%s", controller);
+    for (size_t i = 0; r >= 0 && (i == 0 || g->path[i - 1]); i++) {
+        _cleanup_close_ int at = -EBADF;
+        char prefix[4096];
+
+        if (i > 0 && g->path[i] != '/')
+            continue; /* every ancestor, none that is the cgroup itself */
+        snprintf(prefix, sizeof(prefix), "%.*s", (int) i, g->path);
+        at = openat_beneath(g->top, i ? prefix : ".", O_PATH | O_DIRECTORY, 0);
+        r = at < 0 ? at : cgroup_set(at, "cgroup.subtree_control", word, NULL);
+    }
+    if (!cgroup_has(g->fd, controller))
+        return error_setf(e, -EOPNOTSUPP, AT ".%s: cgroup v2 controller \"%s\" is not available for cgroup /%s", limit,
+                          controller, g->path);
+    return 0;
+}
+
+static int set(const ContainerCgroup *g, const char *limit, const char *file, const char *value, Error *e)
+{
+    char controller[32];
+    int r;
+
+    snprintf(controller, sizeof(controller), "%.*s", (int) strcspn(file, "."), file);
+    r = need(g, controller, limit, e);
+    if (r < 0)
+        return r;
+    r = cgroup_set(g->fd, file, value, e);
+    return r < 0 ? error_wrapf(e, r, AT ".%s", limit) : 0;
+}
+
+static int set_number(const ContainerCgroup *g, const char *limit, const char *file, int64_t n, Error *e)
+{
+    char value[32];
+
+    snprintf(value, sizeof(value), "%" PRIi64, n);
+    return set(g, limit, file, n < 0 || n == INT64_MAX ? "max" : value, e);
+}
+
+static int refuse(const json_t *o, const char *group, const char *const *keys, Error *e)
+{
+    for (; *keys; keys++) {
+        json_t *v = json_object_get(o, *keys);
+
+        if (json_is_true(v) || (json_is_integer(v) && json_integer_value(v) > 0))
+            return error_setf(e, -EOPNOTSUPP, AT ".%s.%s: cgroup v2 has no such limit", group, *keys);
+    }
+    return 0;
+}
+
+static int apply_memory(const ContainerCgroup *g, const json_t *o, Error *e)
+{
+    static const char *const gone[] = {"kernel", "kernelTCP", "swappiness", "disableOOMKiller", NULL};
+    JsonAt at = {"config.json", AT ".memory"};
+    int64_t limit = 0, swap = 0, reservation = 0;
+    int r;
+
+    if ((r = json_want_integer(o, at, "limit", -1, INT64_MAX, &limit, e)) < 0 ||
+        (r = json_want_integer(o, at, "swap", -1, INT64_MAX, &swap, e)) < 0 ||
+        (r = json_want_integer(o, at, "reservation", -1, INT64_MAX, &reservation, e)) < 0 ||
+        (r = refuse(o, "memory", gone, e)) < 0)
+        return r;
+    /* `swap` is memory and swap together, as cgroup v1 counted it */
+    if (swap > 0 && (limit <= 0 || swap < limit))
+        return error_setf(e, -EINVAL,
+                          AT ".memory.swap: counts memory and swap together: it must be at least memory.limit");
+    if (limit > 0 && (r = set_number(g, "memory.limit", "memory.max", limit, e)) < 0)
+        return r;
+    if (swap > 0 &&
+        (r = set_number(g, "memory.swap", "memory.swap.max", swap == INT64_MAX ? swap : swap - limit, e)) < 0)
+        return r;
+    if (reservation > 0 && (r = set_number(g, "memory.reservation", "memory.low", reservation, e)) < 0)
+        return r;
+    return 0;
+}
+
+static int apply_cpu(const ContainerCgroup *g, const json_t *o, Error *e)
+{
+    static const char *const gone[] = {"realtimeRuntime", "realtimePeriod", NULL};
+    JsonAt at = {"config.json", AT ".cpu"};
+    int64_t shares = 0, quota = 0, period = 0, burst = -1, idle = -1;
+    const char *cpus = NULL, *mems = NULL;
+    char value[64];
+    int r;
+
+    if ((r = json_want_integer(o, at, "shares", 0, INT64_MAX, &shares, e)) < 0 ||
+        (r = json_want_integer(o, at, "quota", INT64_MIN, INT64_MAX, &quota, e)) < 0 ||
+        (r = json_want_integer(o, at, "period", 0, INT64_MAX, &period, e)) < 0 ||
+        (r = json_want_integer(o, at, "burst", 0, INT64_MAX, &burst, e)) < 0 ||
+        (r = json_want_integer(o, at, "idle", 0, 1, &idle, e)) < 0 ||
+        (r = json_want_string(o, at, "cpus", &cpus, e)) < 0 || (r = json_want_string(o, at, "mems", &mems, e)) < 0 ||
+        (r = refuse(o, "cpu", gone, e)) < 0)
+        return r;
+    if (shares > 0) { /* 2…262144 of cgroup v1 onto 1…10000 */
+        int64_t n = shares < 2 ? 2 : MIN(shares, 262144);
+
+        if ((r = set_number(g, "cpu.shares", "cpu.weight", 1 + (n - 2) * 9999 / 262142, e)) < 0)
+            return r;
+    }
+    if (quota > 0 || period > 0) {
+        if (quota > 0)
+            snprintf(value, sizeof(value), "%" PRIi64 " %" PRIi64, quota, period > 0 ? period : 100000);
+        else
+            snprintf(value, sizeof(value), "max %" PRIi64, period);
+        if ((r = set(g, "cpu.quota", "cpu.max", value, e)) < 0)
+            return r;
+    }
+    if (burst >= 0 && (r = set_number(g, "cpu.burst", "cpu.max.burst", burst, e)) < 0)
+        return r;
+    if (idle >= 0 && (r = set_number(g, "cpu.idle", "cpu.idle", idle, e)) < 0)
+        return r;
+    if (cpus && *cpus && (r = set(g, "cpu.cpus", "cpuset.cpus", cpus, e)) < 0)
+        return r;
+    if (mems && *mems && (r = set(g, "cpu.mems", "cpuset.mems", mems, e)) < 0)
+        return r;
+    return 0;
+}
+
+static int apply_throttle(const ContainerCgroup *g, const json_t *o, const char *key, const char *name, Error *e)
+{
+    JsonAt at = {"config.json", AT ".blockIO"};
+    json_t *list = NULL, *item;
+    char limit[64], value[96];
+    size_t i;
+    int r = json_want(o, at, key, JSON_ARRAY, &list, e);
+
+    snprintf(limit, sizeof(limit), "blockIO.%s", key);
+    json_array_foreach (list, i, item) {
+        int64_t major, minor, rate;
+
+        if ((r = json_need_integer(item, at, "major", 0, 4095, &major, e)) < 0 ||
+            (r = json_need_integer(item, at, "minor", 0, 1048575, &minor, e)) < 0 ||
+            (r = json_need_integer(item, at, "rate", 0, INT64_MAX, &rate, e)) < 0)
+            return r;
+        snprintf(value, sizeof(value), "%d:%d %s=%" PRIi64, (int) major, (int) minor, name, rate);
+        r = set(g, limit, "io.max", value, e);
+        if (r < 0)
+            return r;
+    }
+    return r;
+}
+
+static int apply_io(const ContainerCgroup *g, const json_t *o, Error *e)
+{
+    static const char *const gone[] = {"leafWeight", NULL};
+    static const struct {
+        const char *key, *name;
+    } throttles[] = {{"throttleReadBpsDevice", "rbps"},
+                     {"throttleWriteBpsDevice", "wbps"},
+                     {"throttleReadIOPSDevice", "riops"},
+                     {"throttleWriteIOPSDevice", "wiops"}};
+    int64_t weight = 0;
+    int r;
+
+    if ((r = json_want_integer(o, (JsonAt){"config.json", AT ".blockIO"}, "weight", 0, 1000, &weight, e)) < 0 ||
+        (r = refuse(o, "blockIO", gone, e)) < 0)
+        return r;
+    if (json_array_size(json_object_get(o, "weightDevice")) > 0)
+        return error_setf(e, -EOPNOTSUPP, AT ".blockIO.weightDevice: is not supported");
+    if (weight > 0) { /* 10…1000 of cgroup v1 onto 1…10000 */
+        int64_t n = 1 + (MAX(weight, 10) - 10) * 9999 / 990;
+
+        if ((r = set_number(g, "blockIO.weight", "io.weight", n, e)) < 0)
+            return r;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(throttles); i++)
+        if ((r = apply_throttle(g, o, throttles[i].key, throttles[i].name, e)) < 0)
+            return r;
+    return 0;
+}
+
+static int apply_hugepages(const ContainerCgroup *g, const json_t *list, Error *e)
+{
+    JsonAt at = {"config.json", AT ".hugepageLimits"};
+    json_t *item;
+    size_t i;
+
+    json_array_foreach (list, i, item) {
+        const char *size;
+        int64_t limit;
+        char file[64];
+        int r;
+
+        if ((r = json_need_string(item, at, "pageSize", &size, e)) < 0 ||
+            (r = json_need_integer(item, at, "limit", 0, INT64_MAX, &limit, e)) < 0)
+            return r;
+        if (!*size || strspn(size, "0123456789KMGTB") != strlen(size) || strlen(size) > 16)
+            return error_setf(e, -EINVAL, AT ".hugepageLimits: \"%s\" is no page size", size);
+        snprintf(file, sizeof(file), "hugetlb.%s.max", size);
+        r = set_number(g, "hugepageLimits", file, limit, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int apply_rdma(const ContainerCgroup *g, const json_t *o, Error *e)
+{
+    const char *device;
+    json_t *v;
+
+    json_object_foreach ((json_t *) o, device, v) {
+        JsonAt at = {"config.json", AT ".rdma"};
+        int64_t handles = INT64_MAX, objects = INT64_MAX;
+        char value[160];
+        int n, r;
+
+        if ((r = json_want_integer(v, at, "hcaHandles", 0, UINT32_MAX, &handles, e)) < 0 ||
+            (r = json_want_integer(v, at, "hcaObjects", 0, UINT32_MAX, &objects, e)) < 0)
+            return r;
+        n = snprintf(value, sizeof(value), "%.64s", device);
+        if (handles != INT64_MAX)
+            n += snprintf(value + n, sizeof(value) - (size_t) n, " hca_handle=%" PRIi64, handles);
+        if (objects != INT64_MAX)
+            snprintf(value + n, sizeof(value) - (size_t) n, " hca_object=%" PRIi64, objects);
+        r = set(g, "rdma", "rdma.max", value, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int apply_unified(const ContainerCgroup *g, const json_t *o, Error *e)
+{
+    const char *key;
+    json_t *v;
+
+    json_object_foreach ((json_t *) o, key, v) {
+        char limit[300];
+        int r;
+
+        snprintf(limit, sizeof(limit), "unified.%.256s", key);
+        if (!json_is_string(v) || strchr(key, '/') || !strchr(key, '.') || key[0] == '.' || startswith(key, "cgroup."))
+            return error_setf(e, -EINVAL, AT ".%s: is no file of a controller with a string for its value", limit);
+        r = set(g, limit, key, json_string_value(v), e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int apply_pids(const ContainerCgroup *g, const json_t *o, Error *e)
+{
+    int64_t limit = 0;
+    int r = json_want_integer(o, (JsonAt){"config.json", AT ".pids"}, "limit", -1, INT64_MAX, &limit, e);
+
+    return r < 0 || limit <= 0 ? r : set_number(g, "pids.limit", "pids.max", limit, e);
+}
+
+static int apply_devices(const ContainerCgroup *g, const json_t *rules, Error *e)
+{
+    if (json_array_size(rules) == 0)
+        return 0;
+    /* In a user namespace nobody can make a device node, and the kernel lets no one attach a filter. */
+    if (!privileged())
+        return 0;
+    if (g->fd < 0)
+        return error_setf(e, -EOPNOTSUPP, AT ".devices: this container has no cgroup");
+    return device_filter_apply(g->fd, rules, e);
+}
+
+int resources_apply(const ContainerCgroup *g, const json_t *o, Error *e)
+{
+    static const struct {
+        const char *key;
+        json_type type;
+        int (*apply)(const ContainerCgroup *g, const json_t *o, Error *e);
+    } table[] = {
+        {"memory", JSON_OBJECT, apply_memory},
+        {"cpu", JSON_OBJECT, apply_cpu},
+        {"pids", JSON_OBJECT, apply_pids},
+        {"blockIO", JSON_OBJECT, apply_io},
+        {"rdma", JSON_OBJECT, apply_rdma},
+        {"unified", JSON_OBJECT, apply_unified},
+        {"hugepageLimits", JSON_ARRAY, apply_hugepages},
+        {"devices", JSON_ARRAY, apply_devices},
+    };
+
+    if (!o)
+        return 0;
+    if (json_object_size(json_object_get(o, "network")) > 0)
+        return error_setf(e, -EOPNOTSUPP, AT ".network: cgroup v2 has no such limit");
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        json_t *v = NULL;
+        int r = json_want(o, (JsonAt){"config.json", AT}, table[i].key, table[i].type, &v, e);
+
+        if (r >= 0 && v)
+            r = table[i].apply(g, v, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
