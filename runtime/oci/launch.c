@@ -197,6 +197,11 @@ static int set_up_root(Launch *l, int sync, Error *e)
     int r;
 
     umask(0);
+    /* Ours is a copy of the mount that the runtime's fd belongs to, and only what is ours can be mounted elsewhere. */
+    fd_closep(&l->mounts.bundle);
+    l->mounts.bundle = open(l->state.bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (l->mounts.bundle < 0)
+        return error_errnof(e, -errno, "bundle %s", l->state.bundle);
     if (own && ((r = mounts_open_sources(&l->mounts, e)) < 0 || (r = mounts_open_root(&l->mounts, e)) < 0 ||
                 (r = mounts_apply(&l->mounts, e)) < 0 || (r = devices_apply(&l->mounts, e)) < 0))
         return r;
