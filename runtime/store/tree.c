@@ -421,9 +421,10 @@ int tree_normalise(int dirfd, Error *e)
     _cleanup_(walk_done) Walk w = {.normalise = true, .e = e};
     struct stat st;
 
+    if (fstat(dirfd, &st) < 0)
+        return error_errnof(e, -errno, "cannot look at the top of the tree");
     /* A directory that its owner cannot write cannot be moved into its place either. */
-    if (fstat(dirfd, &st) < 0 || (st.st_mode & 0700) != 0700)
-        if (fchmod(dirfd, (st.st_mode & 07777) | 0700) < 0)
-            return error_errnof(e, -errno, "cannot prepare the top of the tree");
+    if ((st.st_mode & 0700) != 0700 && fchmod(dirfd, (st.st_mode & 07777) | 0700) < 0)
+        return error_errnof(e, -errno, "cannot prepare the top of the tree");
     return walk(&w, dirfd);
 }
