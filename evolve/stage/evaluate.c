@@ -2,7 +2,7 @@
 /* Stages task-evaluate and verdict: fresh pairs of trials, incumbent beside candidate, until the verdict has enough of them; then what it says decides. */
 #include <stdio.h>
 
-#include "evolve/stage/internal.h"
+#include "evolve/stage/screen.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
 #include "runtime/base/strbuf.h"
@@ -313,35 +313,38 @@ static int work_on_candidate(Evaluation *v, LedgerStep *step)
     return tasks_put(g, step);
 }
 
-/* Better than what it was made from, nothing worse, and something visible left to do: then the next iteration builds on it. Else it is not to be proposed again. */
-static int candidate_settle(Evaluation *v, LedgerStep *step, Error *e)
+/* The next iteration works on the same code, with another probe. A candidate that was evaluated and not borne out is not to come again. */
+static int work_on_same(Evaluation *v, double score, LedgerStep *step, Error *e)
 {
     _cleanup_(strbuf_done) StrBuf lines = {};
-    Engine *g = v->g;
-    double before = tasks_score(g), score;
-    bool worse, all, improved;
-    int r;
+    TriedRecord record = {.candidate = v->g->p.candidate,
+                          .outcome = "rejected",
+                          .score = score,
+                          .incumbent = tasks_score(v->g),
+                          .why = "the evaluation does not bear it out"};
+    int r = tried_load(v->g, &lines, e);
 
-    if (g->p.coder_end != CODER_DELIVERED)
-        return 0;
-    score = candidate_score(v, &worse, &all);
-    improved = score > before + 1e-9 && !worse;
-    g->p.best_score = MAX(before, worse ? before : score);
-    if (improved && !all)
-        return work_on_candidate(v, step);
-    r = tried_load(g, &lines, e);
-    if (r < 0)
-        return r;
-    r = tried_add(g, &lines,
-                  &(TriedRecord){.candidate = g->p.candidate,
-                                 .outcome = "rejected",
-                                 .score = score,
-                                 .incumbent = before,
-                                 .why = "the evaluation does not bear it out"});
+    if (r >= 0 && v->g->p.plateau > 0 && screen_clusters(v->g) > 1)
+        r = tried_forget_failed(&lines);
+    if (r >= 0 && v->g->p.coder_end == CODER_DELIVERED)
+        r = tried_add(v->g, &lines, &record);
     if (r < 0)
         return r;
     tried_put(step, &lines);
     return 0;
+}
+
+/* Better than what it was made from, nothing worse, and something visible left to do: then the next iteration builds on the candidate. */
+static int candidate_settle(Evaluation *v, LedgerStep *step, Error *e)
+{
+    Engine *g = v->g;
+    bool delivered = g->p.coder_end == CODER_DELIVERED, worse = true, all = false;
+    double before = tasks_score(g), score = delivered ? candidate_score(v, &worse, &all) : before;
+
+    g->p.best_score = worse ? before : MAX(before, score);
+    if (score > before + 1e-9 && !worse && !all)
+        return work_on_candidate(v, step);
+    return work_on_same(v, score, step, e);
 }
 
 /* What is ready to be applied, and what a consent to it is bound to. */

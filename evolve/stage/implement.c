@@ -269,8 +269,8 @@ static int screen(Implement *m, ScreenBest *best, Error *e)
                            .changes = m->answer.candidates ? NULL : &m->changes};
     screen_plan_tasks(g, &m->plan);
     m->saved_at = clock_now();
-    engine_say(g, NULL, "%zu candidates to try, first on %zu of %zu tasks", screen_plan_size(&m->plan),
-               m->plan.n_probes, m->plan.n_visible);
+    engine_say(g, NULL, "%zu candidates to try, first on %s of %zu tasks", screen_plan_size(&m->plan),
+               json_string_value(json_object_get(m->plan.visible[0].task->task, "id")), m->plan.n_visible);
     return screen_run(g, &m->plan, candidate_tried, m, best, e);
 }
 

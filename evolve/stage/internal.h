@@ -110,6 +110,8 @@ typedef struct TriedRecord {
 int tried_add(Engine *g, StrBuf *lines, const TriedRecord *r);
 /* The lines about the code that is worked on now, "" when there are none. */
 int tried_load(Engine *g, StrBuf *ret, Error *e);
+/* Candidates that only did not help with one probe: with the next probe they may be proposed again. */
+int tried_forget_failed(StrBuf *lines);
 void tried_put(LedgerStep *step, const StrBuf *lines);
 
 #endif

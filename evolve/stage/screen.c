@@ -57,21 +57,38 @@ static size_t cluster_failing(const ScreenPlan *plan, const char *cluster)
     return n;
 }
 
-/* Index of the fastest failing task of the largest cluster that has no probe yet, or -1. `visible` is sorted and its first n_probes are probes. */
-static ssize_t next_probe(const ScreenPlan *plan)
+/* Is the first failing task of its cluster at i? `visible` is sorted, so it is the cluster's fastest. */
+static bool leads_cluster(const ScreenPlan *plan, size_t i)
 {
-    size_t most = 0;
+    if (plan->visible[i].task->passed)
+        return false;
+    for (size_t k = 0; k < i; k++)
+        if (streq(cluster_of(&plan->visible[k]), cluster_of(&plan->visible[i])))
+            return false;
+    return true;
+}
+
+size_t screen_clusters(const Engine *g)
+{
+    ScreenPlan plan = {};
+    size_t n = 0;
+
+    screen_plan_tasks(g, &plan);
+    for (size_t i = 0; i < plan.n_visible; i++)
+        n += leads_cluster(&plan, i);
+    return n;
+}
+
+/* Index of the leading task of the largest cluster that is smaller than `below`, or, among those of that size, stands behind `behind`. -1: there is none. */
+static ssize_t next_leader(const ScreenPlan *plan, size_t below, ssize_t behind)
+{
     ssize_t best = -1;
+    size_t most = 0;
 
-    for (size_t i = plan->n_probes; i < plan->n_visible; i++) {
-        const char *cluster = cluster_of(&plan->visible[i]);
-        bool taken = plan->visible[i].task->passed;
-        size_t n;
+    for (size_t i = 0; i < plan->n_visible; i++) {
+        size_t n = leads_cluster(plan, i) ? cluster_failing(plan, cluster_of(&plan->visible[i])) : 0;
 
-        for (size_t k = 0; k < plan->n_probes && !taken; k++)
-            taken = streq(cluster_of(&plan->visible[k]), cluster);
-        n = taken ? 0 : cluster_failing(plan, cluster);
-        if (n > most) {
+        if (n > most && (n < below || (n == below && (ssize_t) i > behind))) {
             most = n;
             best = (ssize_t) i;
         }
@@ -79,25 +96,24 @@ static ssize_t next_probe(const ScreenPlan *plan)
     return best;
 }
 
-/* Probes: one of each cluster, the largest first, until they stand for half of what fails. */
-static void choose_probes(ScreenPlan *plan)
+/* The probe stands for its cluster. Iterations that improved nothing take the next smaller cluster, and the largest again behind the last. */
+static void choose_probe(ScreenPlan *plan, unsigned turn)
 {
-    size_t failing = 0, covered = 0;
+    ssize_t chosen = -1;
+    size_t below = SIZE_MAX;
+    ScreenTask t;
 
-    for (size_t i = 0; i < plan->n_visible; i++)
-        failing += !plan->visible[i].task->passed;
-    while (plan->n_probes < SCREEN_PROBES_MAX && (plan->n_probes == 0 || 2 * covered < failing)) {
-        ssize_t i = next_probe(plan);
-        ScreenTask t;
+    for (unsigned i = 0; i <= turn; i++) {
+        ssize_t next = next_leader(plan, below, chosen);
 
-        if (i < 0)
-            return;
-        t = plan->visible[i];
-        covered += cluster_failing(plan, cluster_of(&t));
-        memmove(&plan->visible[plan->n_probes + 1], &plan->visible[plan->n_probes],
-                ((size_t) i - plan->n_probes) * sizeof(*plan->visible));
-        plan->visible[plan->n_probes++] = t;
+        if (next < 0 && chosen < 0)
+            return; /* nothing fails */
+        chosen = next >= 0 ? next : next_leader(plan, SIZE_MAX, -1);
+        below = cluster_failing(plan, cluster_of(&plan->visible[chosen]));
     }
+    t = plan->visible[chosen];
+    memmove(&plan->visible[1], &plan->visible[0], (size_t) chosen * sizeof(*plan->visible));
+    plan->visible[0] = t;
 }
 
 /* Long enough for a loaded host, short enough that a candidate which hangs costs little. */
@@ -118,7 +134,7 @@ void screen_plan_tasks(const Engine *g, ScreenPlan *plan)
             plan->guards[plan->n_guards++] = s;
     }
     qsort(plan->visible, plan->n_visible, sizeof(*plan->visible), visible_compare);
-    choose_probes(plan);
+    choose_probe(plan, g->p.plateau);
     plan->reference = tasks_score(g);
 }
 

@@ -4,7 +4,7 @@
 
 /* Screening: thousands of small candidates through a cascade, the cheapest test first, in worker processes.
  *
- *     build ─► probes (the fastest failing task of the largest clusters) ─► the other visible tasks ─► guards
+ *     build ─► probe (the fastest failing task of one cluster) ─► the other visible tasks ─► guards
  *
  * A candidate is dropped where it fails. What is asked here is only whether a candidate is worth an evaluation: trials have a short time limit, and none
  * of them counts as evidence later.
@@ -16,7 +16,6 @@
 #include "evolve/stage/internal.h"
 
 #define SCREEN_TASKS_MAX 256
-#define SCREEN_PROBES_MAX 3
 
 typedef enum ScreenOutcome {
     SCREEN_REJECTED, /* not what a candidate must be */
@@ -42,15 +41,17 @@ typedef struct ScreenPlan {
     int cgroup;                           /* 0: none */
     const json_t *candidates;             /* array of {"id","edits"}… */
     const ChangeSet *changes;             /* …or, if not NULL, the one candidate as whole files */
-    ScreenTask visible[SCREEN_TASKS_MAX]; /* probes first */
-    size_t n_visible, n_probes;
+    ScreenTask visible[SCREEN_TASKS_MAX]; /* the probe first */
+    size_t n_visible;
     ScreenTask guards[SCREEN_TASKS_MAX];
     size_t n_guards;
     double reference; /* mean score of the visible tasks before */
 } ScreenPlan;
 
-/* Chooses probes and time limits from the engine's tasks. */
+/* Chooses the probe and the time limits from the engine's tasks. */
 void screen_plan_tasks(const Engine *g, ScreenPlan *plan);
+/* In how many clusters something fails: so many probes there are to go round. */
+size_t screen_clusters(const Engine *g);
 size_t screen_plan_size(const ScreenPlan *plan);
 
 typedef struct ScreenReply {

@@ -140,10 +140,10 @@ static int try_candidate(Worker *w, const int *lowers, ScreenReply *reply, Error
 {
     const ScreenPlan *plan = w->plan;
     Standing s = {.all_passed = true};
-    int r = try_visible(w, lowers, 0, plan->n_probes, &s, reply, e);
+    int r = try_visible(w, lowers, 0, MIN(plan->n_visible, (size_t) 1), &s, reply, e);
 
     if (r >= 0 && s.better && !s.worse)
-        r = try_visible(w, lowers, plan->n_probes, plan->n_visible, &s, reply, e);
+        r = try_visible(w, lowers, 1, plan->n_visible, &s, reply, e);
     if (r >= 0 && s.better && !s.worse)
         r = try_guards(w, lowers, &s, reply, e);
     if (r < 0)

@@ -36,3 +36,24 @@ void tried_put(LedgerStep *step, const StrBuf *lines)
 {
     ledger_put(step, "evidence/tried.jsonl", lines->data ? lines->data : "", lines->len);
 }
+
+int tried_forget_failed(StrBuf *lines)
+{
+    _cleanup_(strbuf_done) StrBuf kept = {};
+    const char *line = lines->data, *nl;
+
+    for (; line && (nl = strchr(line, '\n')); line = nl + 1) {
+        _cleanup_json_ json_t *o = NULL;
+
+        if (json_parse(line, (size_t) (nl - line), "tried.jsonl", &o, NULL) >= 0 &&
+            streq_ptr(json_string_value(json_object_get(o, "outcome")), "failed"))
+            continue;
+        strbuf_add(&kept, line, (size_t) (nl - line) + 1);
+    }
+    if (kept.failed)
+        return -ENOMEM;
+    strbuf_done(lines);
+    *lines = kept;
+    kept = (StrBuf){};
+    return 0;
+}
