@@ -19,9 +19,16 @@
  * capability (unless keep_caps), no_new_privs, a seccomp filter, no network but loopback, and is born in its cgroup. PID 1 of the box is the program
  * itself; when it ends the kernel kills the rest.
  *
- * Limits: `memory`, `processes` and `cpu` are put to the cgroup where its controller is delegated. Where it is not, BOX_LIMITS_WATCHED asks for the next
- * best thing — RLIMIT_NPROC on a user id that only this box has, RLIMIT_AS a process, and box_watch() that samples the sum — and BoxResult says which it was; without that flag a
- * limit that the host cannot give is an error (-EOPNOTSUPP). */
+ * Ids: in the box of a privileged caller (root of the initial user namespace) id N is id N on disk, in layers, bind sources and the upper, by idmapped
+ * mounts; on the host its processes have ids from a range that no other box has. An unprivileged caller's box has one id, which on disk and on
+ * the host is the caller's. `uid` and `gid` are below 65536.
+ *
+ * Limits: `memory`, `processes` and `cpu_percent` are put to the cgroup where its controller is delegated. Where it is not, BOX_LIMITS_WATCHED asks for
+ * the next best thing: RLIMIT_NPROC, which counts in the box's user namespace alone (Linux 5.14); RLIMIT_DATA for each process, at twice
+ * `memory`; and box_watch(), which samples the sum; nothing for cpu_percent. BoxResult says which it was. Without that flag a limit that the
+ * host cannot give is an error (-EOPNOTSUPP).
+ *
+ * The caller must be the only thread of its process while it is in box_start(), and fds 0 to 2 must be open. A box dies with the thread that started it. */
 
 #include <sys/types.h>
 
@@ -39,9 +46,9 @@ typedef enum BoxMountKind {
 
 typedef struct BoxMount {
     BoxMountKind kind;
-    const char *source; /* BOX_BIND: path on the host, unless source_fd is set */
+    const char *source; /* BOX_BIND: path on the host, not a symlink, unless source_fd is set */
     int source_fd;      /* BOX_BIND: 0 means "not set" (an fd of 0 is never a mount source) */
-    const char *target; /* absolute, in the box; made if missing */
+    const char *target; /* absolute, in the box, without symlinks; made if missing */
     bool read_only;
     bool no_exec;
     uint64_t size; /* BOX_TMPFS */
@@ -114,7 +121,7 @@ int box_wait(Box *box, uint64_t deadline, BoxResult *ret, Error *e);
 /* Kills everything in the box at once and waits for the proof (PID namespace gone, cgroup unpopulated). box_wait() still gives the result. */
 int box_kill(Box *box);
 
-/* The writable root of a running or ended box, for collecting what it left behind: an O_PATH fd of the upper directory, which stays valid until
+/* What was written to the root of a running or ended box, for collecting what it left behind: an O_PATH fd of the upper directory, which stays valid until
  * box_free(). What lies there is hostile: openat_beneath() and O_NOFOLLOW only. */
 int box_upper_fd(Box *box);
 

@@ -98,6 +98,8 @@ static int make_mount(const BoxPlan *plan, const BoxMount *m, int root, const in
     case BOX_PROC:
         mnt = mount_new_proc(e);
         break;
+    case BOX_DIRECTORY:
+        return mount_directory(root, m->target, plan->spec->uid, plan->spec->gid, e);
     }
     if (mnt < 0)
         return mnt;

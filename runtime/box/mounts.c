@@ -247,6 +247,18 @@ int mount_attach(int mnt, int root, const char *target, Error *e)
     return place < 0 ? error_errnof(e, -errno, "mount at %s", target) : TAKE_FD(place);
 }
 
+int mount_directory(int root, const char *path, uid_t uid, gid_t gid, Error *e)
+{
+    _cleanup_close_ int fd = open_target(root, path + strspn(path, "/"), true);
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return error_errnof(e, fd < 0 ? fd : -errno, "directory %s", path);
+    if (!S_ISDIR(st.st_mode))
+        return error_errnof(e, -ENOTDIR, "directory %s", path);
+    return fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0 ? error_errnof(e, -errno, "directory %s", path) : 0;
+}
+
 int mount_make_private(Error *e)
 {
     return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0

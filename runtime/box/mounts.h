@@ -35,6 +35,9 @@ int mount_dev_nodes(int dev, Error *e);
  * symlink on the way, or a target of the wrong kind, is an error. Returns an O_PATH fd of what is mounted now. */
 int mount_attach(int mnt, int root, const char *target, Error *e);
 
+/* Makes `path` (as a target) a directory of this owner. */
+int mount_directory(int root, const char *path, uid_t uid, gid_t gid, Error *e);
+
 /* Cuts the mount namespace off from what happens in the one that it was copied from. Before anything else. */
 int mount_make_private(Error *e);
 
