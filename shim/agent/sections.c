@@ -321,15 +321,11 @@ int agent_parse_coder(Agent *a, const Section *s, Error *e)
         r = section_seconds(s, "timeoutSeconds", 1, &a->coder_timeout_seconds, e);
     if (r < 0)
         return r;
-    if (streq(a->coder_adapter, "command")) {
-        r = section_command(s, "command", true, &a->coder_argv, e);
-        return r < 0 ? r : section_host_path(s, "directory", false, &a->coder_directory, e);
-    }
-    if (!streq(a->coder_adapter, "search"))
+    if (!streq(a->coder_adapter, "search") && !streq(a->coder_adapter, "command"))
         return section_error(s, "adapter", e, "\"%.60s\" must be search or command", a->coder_adapter);
-    if (json_object_get(s->o, "command") || json_object_get(s->o, "directory"))
-        return section_error(s, "adapter", e, "is search, command and directory are for the adapter command");
-    return 0;
+    /* Allowed beside "search" too: an evolution may be started with the other adapter. */
+    r = section_command(s, "command", streq(a->coder_adapter, "command"), &a->coder_argv, e);
+    return r < 0 ? r : section_host_path(s, "directory", false, &a->coder_directory, e);
 }
 
 int agent_parse_consent(Agent *a, const Section *s, Error *e)

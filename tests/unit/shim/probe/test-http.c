@@ -1,114 +1,112 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shim/probe/http.h"
 
+#include "runtime/base/json.h"
 #include "tests/unit/test.h"
 
-static int parse(const char *text, bool end, HttpAnswer *a)
+static int judge(const char *text, size_t len, bool end)
 {
-    return http_parse(text, strlen(text), end, a, NULL);
+    return http_judge(&(ProbeSpec){.kind = PROBE_HTTP}, text, len, end, "n-1", "g-1", NULL);
 }
 
-TEST(answers_of_every_framing_are_read)
+/* With a probe that looks into the body. */
+static int judge_body(const char *text, size_t len, bool end)
+{
+    _cleanup_json_ json_t *body = json_pack("{s:s}", "nonce", "$MOSS_NONCE");
+
+    return http_judge(&(ProbeSpec){.kind = PROBE_HTTP, .json_body = body}, text, len, end, "n-1", "g-1", NULL);
+}
+
+TEST(an_answer_of_any_framing_passes)
 {
     static const struct {
-        const char *text, *body;
+        const char *text;
         bool end;
     } cases[] = {
-        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "ok", false},
-        {"HTTP/1.1 200 OK\r\ncontent-length:2 \r\n\r\nok and more", "ok", false},
-        {"HTTP/1.0 200\r\n\r\nuntil the end", "until the end", true},
-        {"HTTP/1.1 200 OK\nContent-Length: 0\n\n", "", false},
-        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", "abcde", false},
+        {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false},
+        {"HTTP/1.1 204 None\r\ncontent-length:0 \r\n\r\n", false},
+        {"HTTP/1.0 399 Odd\r\n\r\nuntil the end", true},
+        {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n", false},
     };
 
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        _cleanup_(http_answer_done) HttpAnswer a = {};
-
-        assert_int_equal(parse(cases[i].text, cases[i].end, &a), 0);
-        assert_int_equal(a.status, 200);
-        assert_int_equal(a.len, strlen(cases[i].body));
-        assert_memory_equal(a.body, cases[i].body, a.len);
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_int_equal(judge(cases[i].text, strlen(cases[i].text), cases[i].end), 1);
 }
 
 TEST(every_cut_answer_asks_for_more_and_fails_at_the_end)
 {
-    static const char *const whole[] = {
-        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-    };
+    static const char whole[] = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{\"nonce\":\"n-1\"}";
 
-    for (size_t k = 0; k < ARRAY_SIZE(whole); k++) {
-        size_t complete = strlen(whole[k]) - (k == 1 ? 2 : 0); /* trailers are not waited for */
-
-        for (size_t n = 0; n < complete; n++) {
-            HttpAnswer a = {};
-
-            assert_int_equal(http_parse(whole[k], n, false, &a, NULL), -EAGAIN);
-            assert_int_equal(http_parse(whole[k], n, true, &a, NULL), -EBADMSG);
-        }
+    for (size_t n = 0; n < strlen(whole); n++) {
+        assert_int_equal(judge_body(whole, n, false), -EAGAIN);
+        assert_true(judge_body(whole, n, true) < 0);
+        assert_int_not_equal(judge_body(whole, n, true), -EAGAIN);
     }
+    assert_int_equal(judge_body(whole, strlen(whole), false), 1);
 }
 
-TEST(what_is_no_answer_is_refused)
+TEST(what_is_no_good_answer_fails_the_probe)
 {
     static const char *const bad[] = {
-        "SSH-2.0-OpenSSH_9.2\r\n",
+        "HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 199 Odd\r\nContent-Length: 0\r\n\r\n",
+        "SSH-2.0-OpenSSH_9.2\r\n\r\n",
         "HTTP/2 200\r\n\r\n",
         "HTTP/1.1 2x0 OK\r\n\r\n",
         "HTTP/1.1 2000 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n",
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        HttpAnswer a = {};
+        int r = judge_body(bad[i], strlen(bad[i]), true);
 
-        assert_int_equal(parse(bad[i], false, &a), -EBADMSG);
+        assert_true(r < 0);
+        assert_int_not_equal(r, -EAGAIN);
     }
 }
 
-TEST(a_head_and_a_body_without_end_are_bounded)
+TEST(a_head_without_end_is_bounded)
 {
-    static char head[HTTP_HEAD_MAX + 64], body[HTTP_BODY_MAX + 4096];
-    HttpAnswer a = {};
+    static char head[HTTP_ANSWER_MAX + 64];
+    int r;
 
     memset(head, 'a', sizeof(head));
     memcpy(head, "HTTP/1.1 200 OK\r\nX: ", 20);
-    assert_int_equal(http_parse(head, sizeof(head), false, &a, NULL), -E2BIG);
-
-    memset(body, 'b', sizeof(body));
-    memcpy(body, "HTTP/1.1 200 OK\r\n\r\n", 19);
-    assert_int_equal(http_parse(body, sizeof(body), false, &a, NULL), 0);
-    assert_true(a.cut);
-    assert_int_equal(a.len, HTTP_BODY_MAX);
-    memcpy(body, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n", 56);
-    assert_int_equal(http_parse(body, sizeof(body), false, &a, NULL), 0);
-    assert_true(a.cut);
-    assert_int_equal(a.len, HTTP_BODY_MAX);
-    http_answer_done(&a);
+    r = judge(head, sizeof(head), false);
+    assert_true(r < 0);
+    assert_int_not_equal(r, -EAGAIN);
 }
 
-TEST(a_path_cannot_smuggle_a_header)
+TEST(only_the_incarnation_that_is_asked_for_passes)
 {
-    _cleanup_free_ char *good = http_request("127.0.0.1", 80, "/readyz?x=1");
+    _cleanup_json_ json_t *body = json_pack("{s:s s:s}", "nonce", "$MOSS_NONCE", "generation", "$MOSS_GENERATION");
+    ProbeSpec spec = {.kind = PROBE_HTTP, .json_body = body};
+    static const char right[] = "HTTP/1.1 200 OK\r\n\r\n{\"nonce\":\"n-2\",\"generation\":\"g-2\",\"more\":1}";
+    static const char *const wrong[] = {
+        "HTTP/1.1 200 OK\r\n\r\n{\"nonce\":\"n-1\",\"generation\":\"g-2\"}",
+        "HTTP/1.1 200 OK\r\n\r\n{\"generation\":\"g-2\"}",
+        "HTTP/1.1 200 OK\r\n\r\n[\"n-2\"]",
+        "HTTP/1.1 200 OK\r\n\r\n{\"nonce\":\"n-2\"",
+        "HTTP/1.1 200 OK\r\n\r\n{\"nonce\":\"$MOSS_NONCE\",\"generation\":\"$MOSS_GENERATION\"}",
+    };
 
-    assert_non_null(strstr(good, "GET /readyz?x=1 HTTP/1.1\r\n"));
-    assert_null(http_request("127.0.0.1", 80, "/ HTTP/1.1\r\nX: y"));
+    assert_int_equal(http_judge(&spec, right, strlen(right), true, "n-2", "g-2", NULL), 1);
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+        assert_true(http_judge(&spec, wrong[i], strlen(wrong[i]), true, "n-2", "g-2", NULL) < 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(answers_of_every_framing_are_read), UNIT(every_cut_answer_asks_for_more_and_fails_at_the_end),
-        UNIT(what_is_no_answer_is_refused),      UNIT(a_head_and_a_body_without_end_are_bounded),
-        UNIT(a_path_cannot_smuggle_a_header),
+        UNIT(an_answer_of_any_framing_passes),
+        UNIT(every_cut_answer_asks_for_more_and_fails_at_the_end),
+        UNIT(what_is_no_good_answer_fails_the_probe),
+        UNIT(a_head_without_end_is_bounded),
+        UNIT(only_the_incarnation_that_is_asked_for_passes),
     };
 
     return RUN_TESTS(tests);
