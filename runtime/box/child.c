@@ -65,26 +65,13 @@ static int make_dev(int made, int root, const char *target, Error *e)
     return at < 0 ? at : 0;
 }
 
-static int make_directory(const BoxSpec *spec, int root, const char *target, Error *e)
-{
-    const char *path = target + strspn(target, "/");
-    _cleanup_close_ int fd = -EBADF;
-    int r = mkdirat_p(root, path, 0755);
-
-    if (r >= 0)
-        r = fd = openat_beneath(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-    if (r >= 0 && (fchown(fd, spec->uid, spec->gid) < 0 || fchmod(fd, 0755) < 0))
-        r = -errno;
-    return r < 0 ? error_errnof(e, r, "directory %s", target) : 0;
-}
-
 static int make_mount(const BoxPlan *plan, const BoxMount *m, int root, const int *given, size_t *next, Error *e)
 {
     _cleanup_close_ int mnt = -EBADF, at = -EBADF;
 
     switch (m->kind) {
     case BOX_DIRECTORY:
-        return make_directory(plan->spec, root, m->target, e);
+        return mount_directory(root, m->target, plan->spec->uid, plan->spec->gid, e);
     case BOX_DEV:
         return make_dev(plan->privileged ? given[(*next)++] : -EBADF, root, m->target, e);
     case BOX_BIND:
@@ -98,8 +85,6 @@ static int make_mount(const BoxPlan *plan, const BoxMount *m, int root, const in
     case BOX_PROC:
         mnt = mount_new_proc(e);
         break;
-    case BOX_DIRECTORY:
-        return mount_directory(root, m->target, plan->spec->uid, plan->spec->gid, e);
     }
     if (mnt < 0)
         return mnt;
