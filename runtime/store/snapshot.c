@@ -67,8 +67,6 @@ static int reopen(int fd)
 static int take_lowers(Plan *p, const int *lowers, size_t n)
 {
     p->step = "cannot open the layers";
-    if (n == 0 || n > LOWERS_MAX)
-        return -EINVAL;
     for (; p->n < n; p->n++) {
         int fd = reopen(lowers[p->n]);
 
@@ -355,6 +353,8 @@ static int mount_any_way(const int *lowers, size_t n, const SnapshotUpper *upper
 {
     int r = -ENOSYS;
 
+    if (n == 0 || n > LOWERS_MAX)
+        return error_setf(e, -EINVAL, "an overlay of %zu layers: must be from 1 to %u", n, LOWERS_MAX);
     /* -EINVAL is what older kernels say to a layer on an unattached mount. */
     for (SnapshotWay way = SNAPSHOT_DETACHED; way < _SNAPSHOT_WAY_MAX && (r == -ENOSYS || r == -EINVAL); way++)
         r = snapshot_mount_way(way, lowers, n, upper, ret_upper_fd, e);

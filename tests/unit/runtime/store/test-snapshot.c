@@ -187,18 +187,28 @@ static int map_one_id(const char *path, const char *map)
     return fd < 0 ? -errno : fd_write_all(fd, map, strlen(map));
 }
 
-/* What a box's child does: new user and mount namespace, layers opened by the parent. */
-static int in_namespaces(const Stack *s)
+/* What a box's child does: new user and mount namespace, and layers that were opened outside. */
+static int enter_namespaces(void)
 {
-    SnapshotUpper upper = {.tmpfs_size = 1 << 20};
     char uids[32], gids[32];
-    int root, up;
-    Error e = {};
 
     snprintf(uids, sizeof(uids), "0 %u 1", geteuid());
     snprintf(gids, sizeof(gids), "0 %u 1", getegid());
-    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || map_one_id("/proc/self/setgroups", "deny") < 0 ||
-        map_one_id("/proc/self/uid_map", uids) < 0 || map_one_id("/proc/self/gid_map", gids) < 0)
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        return -errno;
+    return map_one_id("/proc/self/setgroups", "deny") < 0 || map_one_id("/proc/self/uid_map", uids) < 0 ||
+                   map_one_id("/proc/self/gid_map", gids) < 0
+               ? -EPERM
+               : 0;
+}
+
+static int in_namespaces(const Stack *s)
+{
+    SnapshotUpper upper = {.tmpfs_size = 1 << 20};
+    int root, up;
+    Error e = {};
+
+    if (enter_namespaces() < 0)
         return 77;
     root = snapshot_mount(s->lowers, 2, &upper, &up, &e);
     if (root < 0) {
@@ -246,7 +256,7 @@ TEST(a_failure_names_what_failed)
     Error e = {};
 
     assert_int_equal(snapshot_mount_read_only(NULL, 0, &e), -EINVAL);
-    assert_string_equal(e.text, "cannot open the layers of 0 layers: Invalid argument");
+    assert_string_equal(e.text, "an overlay of 0 layers: must be from 1 to 128");
 }
 
 int main(void)
@@ -258,5 +268,9 @@ int main(void)
         UNIT(redirects_of_a_layer_are_not_followed),   UNIT(a_failure_names_what_failed),
     };
 
+    if (geteuid() != 0 && enter_namespaces() < 0) {
+        print_message("1..0 # SKIP no user namespaces here\n");
+        return 0;
+    }
     return RUN_TESTS(tests);
 }
