@@ -69,13 +69,6 @@ static int check_places(const Agent *a, Error *e)
 
 /* ---- the first generation ---- */
 
-static int open_cgroup(Error *e)
-{
-    _cleanup_close_ int base = cgroup_open_base(e);
-
-    return base < 0 ? base : cgroup_make(base, "build", e);
-}
-
 static int build_failed(const BuildResult *result, Error *e)
 {
     /* The log is for people, on its own lines; the error names the cause. */
@@ -94,7 +87,7 @@ static int build(const Agent *a, Store *store, int source, First *first, Error *
 
     if (base < 0)
         return base;
-    cgroup = open_cgroup(NULL); /* without one the PID namespace alone ends the box */
+    cgroup = cgroup_open_base(NULL); /* without one the PID namespace alone ends the box */
     snprintf(name, sizeof(name), "add-%s-%d", a->name, getpid());
     r = build_run(&(BuildSpec){a, base, source, MAX(cgroup, 0), name}, store, &draft, &result, e);
     if (r < 0)
