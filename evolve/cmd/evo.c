@@ -19,6 +19,7 @@ static const struct {
     {"stop", evo_stop, "stop the walk; it can go on later"},
     {"restart", evo_restart, "give up what was interrupted and begin anew"},
     {"apply", evo_apply, "swap in what is ready, with a human's consent"},
+    {"report", evo_report, "write the page of an evolution"},
     {"flag", evo_flag, "say that a session went badly"},
     {"catch-up", evo_catch_up, "read what is new in the sessions"},
 };

@@ -29,6 +29,7 @@ int evo_stop(const EvoContext *c, int argc, char **argv);
 int evo_restart(const EvoContext *c, int argc, char **argv);
 int evo_apply(const EvoContext *c, int argc, char **argv);
 int evo_flag(const EvoContext *c, int argc, char **argv);
+int evo_report(const EvoContext *c, int argc, char **argv);
 int evo_catch_up(const EvoContext *c, int argc, char **argv);
 
 /* Prints `moss: TEXT` once, on stderr; with --json also {"ok":false,"error":TEXT} on stdout. Returns 1. */

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "evolve/cmd/evo.h"
+#include "evolve/report/report.h"
 #include "evolve/report/terminal.h"
 #include "evolve/stage/engine.h"
 #include "runtime/base/fd.h"
@@ -103,6 +104,18 @@ static int print_end(const EvoContext *c, const Engine *g, const char *end, cons
     return evo_print(o);
 }
 
+/* The page is a view of the ledger: that it cannot be written takes nothing from the end. */
+static void print_report(const EvoContext *c, const Engine *g)
+{
+    _cleanup_free_ char *path = NULL;
+    Error e = {};
+
+    if (report_write(c->agent_directory, c->agent_name, engine_evolution(g), &path, &e) < 0)
+        fprintf(stderr, "moss: %s\n", e.text);
+    else if (!c->json)
+        printf("report: %s\n", path);
+}
+
 /* Tells the one who waits for a detached walk to begin. */
 static void announce(int fd, const char *text)
 {
@@ -136,6 +149,7 @@ static int walk(const EvoContext *c, const EngineOptions *options, int announce_
         return evo_fail(c, r, &e);
     if (print_end(c, g, end, why) != 0)
         return 1;
+    print_report(c, g);
     return streq(end, "CONVERGED") ? 0 : 1;
 }
 

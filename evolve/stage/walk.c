@@ -42,6 +42,11 @@ int engine_go_on(Engine *g, Error *e)
     return 0;
 }
 
+static unsigned stage_round(const Position *p)
+{
+    return p->stage == STAGE_IMPLEMENT || p->stage == STAGE_CODE_REVIEW ? p->code_round : p->plan_round;
+}
+
 void engine_say(Engine *g, EvolutionProgress *numbers, const char *fmt, ...)
 {
     EvolutionProgress p = numbers ? *numbers : (EvolutionProgress){};
@@ -63,7 +68,7 @@ void engine_say(Engine *g, EvolutionProgress *numbers, const char *fmt, ...)
     p.stage = stage_table[g->p.stage].name;
     p.iteration = g->p.iteration;
     p.max_iterations = g->p.depth->iterations;
-    p.round = g->p.stage == STAGE_IMPLEMENT || g->p.stage == STAGE_CODE_REVIEW ? g->p.code_round : g->p.plan_round;
+    p.round = stage_round(&g->p);
     p.candidates_used = g->p.used.candidates;
     p.trials = g->p.used.trials;
     p.baseline_score = g->p.baseline_score;
@@ -193,9 +198,36 @@ int engine_end_batch(Engine *g, Error *e)
     return 0;
 }
 
+/* One line a stage in timeline.jsonl: when it began within the evolution, how long it took, what came out of it. */
+static int timeline_put(const Engine *g, const Position *before, Answer answer, LedgerStep *step, Error *e)
+{
+    static const char *const words[_ANSWER_MAX] = {
+        [ANSWER_OK] = "done",       [ANSWER_REJECT] = "rejected", [ANSWER_LAST] = "rejected for the last time",
+        [ANSWER_FAILED] = "failed", [ANSWER_OVER] = "over",
+    };
+    uint64_t start = before->used.wall_usec;
+    _cleanup_free_ char *text = NULL, *line = NULL, *whole = NULL;
+    _cleanup_json_ json_t *o = NULL;
+    Error why = {};
+    int r = ledger_read(g->ledger, g->p.evolution, "timeline.jsonl", &text, NULL, &why);
+
+    if (r < 0 && r != -ENOENT)
+        return error_setf(e, r, "%s", why.text);
+    o = json_pack("{s:s, s:i, s:i, s:I, s:I, s:s}", "stage", stage_table[before->stage].name, "iteration",
+                  (int) before->iteration, "round", (int) stage_round(before), "start_usec", (json_int_t) start,
+                  "wall_usec", (json_int_t) (wall_used(g) - start), "outcome", words[answer]);
+    line = o ? json_canonical(o) : NULL;
+    whole = line ? xasprintf("%s%s\n", text ? text : "", line) : NULL;
+    if (!whole)
+        return -ENOMEM;
+    ledger_put(step, "timeline.jsonl", whole, strlen(whole));
+    return 0;
+}
+
 static int step_once(Engine *g, Error *e)
 {
     _cleanup_(ledger_step_done) LedgerStep step = {};
+    Position before;
     const Stage *stage = &stage_table[g->p.stage];
     char message[80];
     Answer answer;
@@ -208,7 +240,11 @@ static int step_once(Engine *g, Error *e)
     r = engine_go_on(g, e);
     if (r < 0)
         return r;
+    g->p.used.wall_usec = wall_used(g);
+    before = g->p;
     r = stage_runs[g->p.stage](g, &step, &answer, e);
+    if (r >= 0)
+        r = timeline_put(g, &before, answer, &step, e);
     if (r < 0)
         return r;
     r = position_advance(&g->p, answer);
