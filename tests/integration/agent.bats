@@ -49,8 +49,7 @@ store_is_clean() {
 }
 
 # Exactly one line of error that contains $1, and exit status 1.
-fails_# with FILTER: changes agent.json
-with() {
+fails_with() {
     [ "$status" -eq 1 ] || { echo "exit $status: $output"; return 1; }
     [ "$(grep -c '^moss: ' <<<"$output")" -eq 1 ] || { echo "$output"; return 1; }
     [[ "$output" == *"$1"* ]] || { echo "$output"; return 1; }
