@@ -46,7 +46,16 @@ static json_t *without_replies(const json_t *turns)
     return copy;
 }
 
-static json_t *task_of(const json_t *chunk)
+/* What the agent answered then, in the last turn: null is no answer. */
+static json_t *recorded_of(const json_t *chunk)
+{
+    const json_t *turns = json_object_get(chunk, "turns");
+    json_t *reply = json_object_get(json_array_get(turns, json_array_size(turns) - 1), "reply");
+
+    return json_pack("{sO?}", "reply", reply);
+}
+
+static json_t *task_of(const json_t *chunk, bool guard)
 {
     _cleanup_json_ json_t *turns = without_replies(json_object_get(chunk, "turns"));
     json_t *graders = json_object_get(chunk, "graders"), *words = json_object_get(chunk, "words"), *task;
@@ -58,6 +67,8 @@ static json_t *task_of(const json_t *chunk)
                      json_object_get(chunk, "session"), "user", json_object_get(chunk, "user"), "chunk",
                      json_object_get(chunk, "id"), "rule", json_object_get(chunk, "rule"), "words", words, "turns",
                      turns, "graders", graders);
+    if (task && !guard)
+        json_object_set_new(task, "recorded", recorded_of(chunk));
     if (task && json_array_size(json_object_get(chunk, "variants")) > 0)
         json_object_set(task, "variants", json_object_get(chunk, "variants"));
     return task;
@@ -181,7 +192,7 @@ static void choose(Pieces *p)
 /* Two chunks may make one task: the same request of two sessions with the same name. */
 static int add_piece(Pieces *p, json_t *seen, const json_t *chunk, size_t cluster_index, TaskKind kind)
 {
-    json_t *task = task_of(chunk);
+    json_t *task = task_of(chunk, kind == TASK_GUARD);
     const char *id = json_string_value(json_object_get(task, "id"));
 
     if (!task)

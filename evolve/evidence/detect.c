@@ -168,6 +168,23 @@ static int detect_turn(const Rule *rule, const Corpus *c, size_t t, const bool *
     return 0;
 }
 
+/* Who says what he expected has said all about the error or the silence that he complains of: one task, not two. */
+static int drop_explained(const Corpus *c, Hits *hits)
+{
+    _cleanup_free_ bool *explained = calloc(c->n + 1, sizeof(bool));
+    size_t n = 0;
+
+    if (!explained)
+        return -ENOMEM;
+    for (size_t i = 0; i < hits->n; i++)
+        explained[hits->hits[i].turn] |= hits->hits[i].expected != NULL;
+    for (size_t i = 0; i < hits->n; i++)
+        if (hits->hits[i].expected || hits->hits[i].complaint != SIZE_MAX || !explained[hits->hits[i].turn])
+            hits->hits[n++] = hits->hits[i];
+    hits->n = n;
+    return 0;
+}
+
 int detect(const Rules *rules, const Corpus *c, const bool *ended, Hits *ret, Error *e)
 {
     _cleanup_(hits_done) Hits hits = {.complaints = calloc(c->n + 1, sizeof(bool))};
@@ -185,6 +202,8 @@ int detect(const Rules *rules, const Corpus *c, const bool *ended, Hits *ret, Er
             if (r < 0)
                 return error_setf(e, r, "out of memory");
         }
+    if (drop_explained(c, &hits) < 0)
+        return error_setf(e, -ENOMEM, "out of memory");
     *ret = hits;
     hits = (Hits){};
     return 0;

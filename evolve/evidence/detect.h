@@ -6,7 +6,8 @@
  *
  * A rule "on user" marks a message as a complaint: it is about the last message before it in the same session that is no complaint itself; its
  * capture group `expect` is the text that the answer should have held. "on assistant" marks an answer, "on error" a turn that ended in an error, "on
- * end" one that was never answered although the session went on, or ended. */
+ * end" one that was never answered although the session went on, or ended. Where a complaint names the expected text, the other hits on its turn are
+ * left out. */
 
 #include "session.h"
 

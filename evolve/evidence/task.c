@@ -106,3 +106,22 @@ json_t *task_at_width(const json_t *task, size_t width)
         json_object_del(t, "variants");
     return t;
 }
+
+bool task_failed_alike(const json_t *task, const json_t *transcript)
+{
+    json_t *recorded = json_object_get(task, "recorded"), *reply = json_object_get(recorded, "reply");
+    json_t *turn = json_object_get(json_array_get(json_object_get(task, "graders"), 0), "turn");
+    _cleanup_json_ json_t *same = NULL, *grades = NULL;
+    bool passed;
+    double score;
+
+    if (!recorded)
+        return true;
+    same = json_is_string(reply) ? json_pack("{sO s[{ss sO sO}]}", "turns", json_object_get(task, "turns"), "graders",
+                                             "kind", "same_reply", "turn", turn, "reply", reply)
+                                 : json_pack("{sO s[{ss sO}]}", "turns", json_object_get(task, "turns"), "graders",
+                                             "kind", "not_error", "turn", turn);
+    if (!same || !transcript || grade_transcript(same, transcript, &grades, &score, &passed, NULL) < 0)
+        return false;
+    return passed == json_is_string(reply);
+}

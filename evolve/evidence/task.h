@@ -9,6 +9,7 @@
  *    "words":["That is wrong. I expected: 12.50 EUR"],             the user's own words, secrets replaced
  *    "turns":[{"user":"ann","session":"s-7","text":"What do I owe?"}],
  *    "graders":[{"kind":"expect","turn":0,"contains":"12.50 EUR"}],
+ *    "recorded":{"reply":"Nothing."},                              what the agent answered then to the graded turn; null: nothing; not in guards
  *    "variants":[{"turns":[…],"graders":[…]},…]}                   the same with more of what came before; the narrowest first
  *
  * The id is "t-" and the first 16 hex digits of the sha256 of the canonical JSON of {"graders","turns"}. "variants" may be missing: when a task does not
@@ -33,5 +34,9 @@ size_t task_widths(const json_t *task);
 /* The task as it is replayed at this width: 0 is the task's own turns, then its variants. It has the id, kind and origin of the task, turns and graders of
  * the variant, no variants. A new reference. */
 json_t *task_at_width(const json_t *task, size_t width);
+
+/* Did a replay go wrong as it did then: the same answer again, or none again? A replay that goes wrong otherwise may lack something that came before,
+ * which no change to the agent mends: try a wider one first. `task`: as it was replayed. True for a task that does not say what was recorded. */
+bool task_failed_alike(const json_t *task, const json_t *transcript);
 
 #endif
