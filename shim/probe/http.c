@@ -2,6 +2,7 @@
 #include "http.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <strings.h>
 
 #include "runtime/base/json.h"

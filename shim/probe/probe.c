@@ -9,7 +9,6 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/process.h"
-#include "runtime/box/cgroup.h"
 #include "shim/swap/spawn.h"
 
 #define KILL_TIMEOUT (2 * USEC_PER_SEC)
@@ -37,7 +36,7 @@ Probe *probe_cancel(Probe *p)
     if (p->spec->kind == PROBE_EXEC && p->fd >= 0) {
         int status;
 
-        (void) cgroup_kill(p->context->container->cgroup_probe, KILL_TIMEOUT);
+        (void) container_clear(p->context->container, &p->context->container->cgroup_probe, NULL);
         (void) pidfd_wait(p->fd, clock_now() + KILL_TIMEOUT, &status);
     }
     fd_closep(&p->fd);

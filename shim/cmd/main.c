@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/file.h"
+#include "runtime/base/json.h"
+#include "runtime/store/store.h"
+#include "serve.h"
+#include "shim/agent/agent.h"
+#include "shim/client/client.h"
+
+#define LOG_SHOWN_MAX ((size_t) 8 << 20)
+#define STOP_TIMEOUT (120 * USEC_PER_SEC)
+
+typedef struct Options {
+    const char *store;
+    bool json, foreground, no_rehearsal;
+    const char *agent, *generation;
+} Options;
+
+static const char usage_text[] =
+    "usage: moss-shim VERB NAME [options]\n"
+    "\n"
+    "  start NAME [--foreground]        keep the agent; returns when it is ready\n"
+    "  status NAME [--json]\n"
+    "  swap NAME GENERATION [--json] [--no-rehearsal]\n"
+    "  rollback NAME [--json]           give up the swap that goes on, or go back to the generation before\n"
+    "  recover NAME                     leave HALTED\n"
+    "  stop NAME\n"
+    "  logs NAME                        what the agent printed\n"
+    "\n"
+    "  --store DIR                      (default: $MOSS_STORE, /var/lib/moss)\n"
+    "  --help, --version\n";
+
+static int fail(const Error *e)
+{
+    fprintf(stderr, "moss-shim: %s\n", e->text);
+    return 1;
+}
+
+/* ---- start ---- */
+
+typedef struct Start {
+    int report; /* to the process that was called; -EBADF in the foreground */
+} Start;
+
+static void on_started(int r, const char *why, void *userdata)
+{
+    Start *s = userdata;
+    Error e = {};
+
+    if (r < 0)
+        error_setf(&e, r, "%s", why ? why : strerror(-r));
+    if (s->report >= 0)
+        (void) !write(s->report, &e, sizeof(e));
+    fd_closep(&s->report);
+}
+
+static _Noreturn void daemon_main(ServeSpec *spec, int report)
+{
+    Start s = {report};
+    Error e = {};
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    setsid();
+    if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 || chdir("/") < 0)
+        _exit(1);
+    close_range((unsigned) MAX(report, null) + 1, ~0U, 0);
+    spec->userdata = &s;
+    _exit(serve(spec, &e) < 0 ? 1 : 0);
+}
+
+static int start_daemon(ServeSpec *spec)
+{
+    Error e = {};
+    int p[2], status;
+    pid_t pid;
+
+    if (pipe2(p, O_CLOEXEC) < 0)
+        return 1;
+    pid = fork();
+    if (pid < 0)
+        return 1;
+    if (pid == 0) {
+        close(p[0]);
+        if (fork() == 0) /* not the child of whoever called us */
+            daemon_main(spec, p[1]);
+        _exit(0);
+    }
+    close(p[1]);
+    waitpid(pid, &status, 0);
+    if (fd_read_full(p[0], &e, sizeof(e)) != sizeof(e))
+        error_setf(&e, -EIO, "the shim of agent \"%s\" has died while it started", spec->agent);
+    return e.code < 0 ? fail(&e) : 0;
+}
+
+static int start(const Options *o, bool resume)
+{
+    Start s = {-EBADF};
+    ServeSpec spec = {
+        .store_path = o->store, .agent = o->agent, .resume = resume, .started = on_started, .userdata = &s};
+    Error e = {};
+
+    if (!o->foreground)
+        return start_daemon(&spec);
+    return serve(&spec, &e) < 0 ? fail(&e) : 0;
+}
+
+static int verb_start(const Options *o)
+{
+    return start(o, false);
+}
+
+/* ---- requests ---- */
+
+static void print_event(const json_t *event, void *userdata)
+{
+    const Options *o = userdata;
+
+    if (!o->json)
+        fprintf(stderr, "%s\n", json_string_value(json_object_get(event, "event")));
+}
+
+static int call(const Options *o, json_t *request, uint64_t timeout, json_t **ret, Error *e)
+{
+    _cleanup_json_ json_t *owned = request;
+
+    return shim_call(o->agent, request, timeout, print_event, (void *) o, ret, e);
+}
+
+static void print_json(const json_t *v)
+{
+    _cleanup_free_ char *text = json_dumps(v, JSON_INDENT(2) | JSON_SORT_KEYS);
+
+    printf("%s\n", text ? text : "{}");
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *s = json_string_value(json_object_get(o, key));
+
+    return s ? s : "";
+}
+
+static void print_status(const json_t *s)
+{
+    json_t *item;
+    size_t i;
+
+    printf("state       %s%s\n", text_of(s, "state"), json_is_true(json_object_get(s, "ready")) ? ", ready" : "");
+    printf("generation  %.12s\n", text_of(s, "generation"));
+    printf("epoch       %" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(s, "epoch")));
+    printf("pid         %" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(s, "pid")));
+    printf("restarts    %" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(s, "restarts")));
+    json_array_foreach (json_object_get(s, "listeners"), i, item)
+        printf("listens on  %s\n", text_of(item, "address"));
+    if (*text_of(s, "reason"))
+        printf("last swap   %s\n", text_of(s, "reason"));
+    if (*text_of(s, "trouble"))
+        printf("trouble     %s\n", text_of(s, "trouble"));
+}
+
+static int verb_status(const Options *o)
+{
+    _cleanup_json_ json_t *answer = NULL;
+    Error e = {};
+
+    if (call(o, json_pack("{s:s}", "op", "status"), 10 * USEC_PER_SEC, &answer, &e) < 0)
+        return fail(&e);
+    if (o->json)
+        print_json(answer);
+    else
+        print_status(answer);
+    return 0;
+}
+
+/* 0: committed; 3: rolled back, or halted. */
+static int swap(const Options *o, json_t *request)
+{
+    _cleanup_json_ json_t *answer = NULL;
+    const char *outcome;
+    Error e = {};
+
+    if (call(o, request, UINT64_MAX, &answer, &e) < 0)
+        return fail(&e);
+    outcome = text_of(answer, "outcome");
+    if (o->json)
+        print_json(answer);
+    else
+        printf("%s%s%s\n", outcome, *text_of(answer, "reason") ? ": " : "", text_of(answer, "reason"));
+    return streq(outcome, "committed") ? 0 : 3;
+}
+
+static int verb_swap(const Options *o)
+{
+    return swap(
+        o, json_pack("{s:s,s:s,s:b}", "op", "swap", "generation", o->generation, "rehearse", (int) !o->no_rehearsal));
+}
+
+static int verb_rollback(const Options *o)
+{
+    return swap(o, json_pack("{s:s}", "op", "rollback"));
+}
+
+static int verb_recover(const Options *o)
+{
+    _cleanup_json_ json_t *answer = NULL;
+    Error e = {};
+    int r = call(o, json_pack("{s:s}", "op", "recover"), 10 * USEC_PER_SEC, &answer, &e);
+
+    if (r == -ENOENT)
+        return start(o, true);
+    return r < 0 ? fail(&e) : 0;
+}
+
+static int verb_stop(const Options *o)
+{
+    _cleanup_json_ json_t *answer = NULL;
+    Error e = {};
+    int r = call(o, json_pack("{s:s}", "op", "stop"), 10 * USEC_PER_SEC, &answer, &e);
+    uint64_t deadline = clock_now() + STOP_TIMEOUT;
+
+    if (r < 0)
+        return fail(&e);
+    /* Stopped is when nobody answers any more. */
+    while (clock_now() < deadline) {
+        _cleanup_json_ json_t *status = json_pack("{s:s}", "op", "status");
+
+        if (shim_call(o->agent, status, USEC_PER_SEC, NULL, NULL, NULL, NULL) == -ENOENT)
+            return 0;
+        usleep(20000);
+    }
+    error_setf(&e, -ETIMEDOUT, "agent \"%s\" does not stop", o->agent);
+    return fail(&e);
+}
+
+static int verb_logs(const Options *o)
+{
+    static const char *const names[] = {"log.1", "log"};
+    _cleanup_close_ int dir = -EBADF;
+    Error e = {};
+
+    dir = agent_open_directory(o->store, o->agent, &e);
+    if (dir < 0)
+        return fail(&e);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        _cleanup_free_ char *data = NULL;
+        size_t len;
+        int r = file_read_at(dir, names[i], LOG_SHOWN_MAX, &data, &len);
+
+        if (r >= 0)
+            fwrite(data, 1, len, stdout);
+        else if (r != -ENOENT) {
+            error_errnof(&e, r, "%s", names[i]);
+            return fail(&e);
+        }
+    }
+    return 0;
+}
+
+typedef struct Verb {
+    const char *name;
+    int n_args;
+    int (*run)(const Options *o);
+} Verb;
+
+static const Verb verbs[] = {
+    {"start", 1, verb_start},     {"status", 1, verb_status}, {"swap", 2, verb_swap}, {"rollback", 1, verb_rollback},
+    {"recover", 1, verb_recover}, {"stop", 1, verb_stop},     {"logs", 1, verb_logs},
+};
+
+static int usage(void)
+{
+    fputs(usage_text, stderr);
+    return 2;
+}
+
+static int run_verb(int argc, char **argv, Options *o)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+        if (!streq(verbs[i].name, argv[0]))
+            continue;
+        if (argc - 1 != verbs[i].n_args)
+            return usage();
+        o->agent = argv[1];
+        o->generation = argc > 2 ? argv[2] : NULL;
+        if (!agent_name_valid(o->agent)) {
+            fprintf(stderr, "moss-shim: \"%.40s\" is no name of an agent\n", o->agent);
+            return 2;
+        }
+        return verbs[i].run(o);
+    }
+    return usage();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"store", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},
+        {"foreground", no_argument, NULL, 'f'},
+        {"no-rehearsal", no_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    _cleanup_free_ char *store = store_default_path();
+    Options o = {.store = store};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+        if (c == 's')
+            o.store = optarg;
+        else if (c == 'j')
+            o.json = true;
+        else if (c == 'f')
+            o.foreground = true;
+        else if (c == 'n')
+            o.no_rehearsal = true;
+        else if (c == 'h')
+            return fputs(usage_text, stdout) < 0;
+        else if (c == 'V')
+            return printf("moss-shim " MOSS_VERSION "\n") < 0;
+        else
+            return usage();
+    }
+    return optind < argc ? run_verb(argc - optind, argv + optind, &o) : usage();
+}

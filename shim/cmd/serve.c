@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve.h"
+
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/json.h"
+#include "runtime/base/socket.h"
+#include "shim/agent/agent.h"
+#include "shim/swap/drive.h"
+
+#define CLIENTS_MAX 32U
+#define PACKET_MAX 65536U
+
+typedef struct Server Server;
+
+typedef struct Client {
+    Server *server;
+    LoopSource *source;
+    int fd;     /* < 0: free */
+    bool waits; /* for the end of the swap */
+} Client;
+
+struct Server {
+    const ServeSpec *spec;
+    Loop *loop;
+    Drive *drive;
+    Agent *agent;
+    Store *store;
+    int agent_dir, run_dir, lock, listener, signals;
+    Client clients[CLIENTS_MAX];
+    bool started; /* spec->started was called */
+    bool stopping;
+    Error failure;
+};
+
+/* ---- clients ---- */
+
+static void client_drop(Client *c)
+{
+    loop_cancel(&c->source);
+    fd_closep(&c->fd);
+    c->waits = false;
+}
+
+static void client_send(Client *c, json_t *answer)
+{
+    _cleanup_json_ json_t *owned = answer;
+    _cleanup_free_ char *text = answer ? json_canonical(answer) : NULL;
+
+    if (!text || socket_send_fd(c->fd, text, strlen(text), -1) < 0)
+        client_drop(c);
+}
+
+static void client_fail(Client *c, const char *why)
+{
+    client_send(c, json_pack("{s:b,s:s}", "ok", 0, "error", why));
+}
+
+static void on_progress(const char *state, void *userdata)
+{
+    Server *s = userdata;
+
+    for (size_t i = 0; i < CLIENTS_MAX; i++)
+        if (s->clients[i].fd >= 0 && s->clients[i].waits)
+            client_send(&s->clients[i], json_pack("{s:s}", "event", state));
+}
+
+static void on_ended(const json_t *record, void *userdata)
+{
+    Server *s = userdata;
+
+    for (size_t i = 0; i < CLIENTS_MAX; i++)
+        if (s->clients[i].fd >= 0 && s->clients[i].waits) {
+            json_t *answer = json_deep_copy(record);
+
+            json_object_set_new(answer, "ok", json_true());
+            s->clients[i].waits = false;
+            client_send(&s->clients[i], answer);
+        }
+}
+
+static void serve_swap(Client *c, const json_t *request, Error *e)
+{
+    JsonAt at = {"request", ""};
+    SwapRequest swap = {.rehearse = true};
+    int r;
+
+    if ((r = json_need_string(request, at, "generation", &swap.generation, e)) < 0 ||
+        (r = json_want_string(request, at, "consent", &swap.consent, e)) < 0 ||
+        (r = json_want_bool(request, at, "rehearse", &swap.rehearse, e)) < 0)
+        return;
+    c->waits = true; /* before: the first steps report progress from within */
+    if (drive_swap(c->server->drive, &swap, e) < 0)
+        c->waits = false;
+}
+
+static void serve_request(Client *c, const json_t *request)
+{
+    Server *s = c->server;
+    JsonAt at = {"request", ""};
+    const char *op = "";
+    Error e = {};
+
+    (void) json_need_string(request, at, "op", &op, &e);
+    if (streq(op, "status"))
+        client_send(c, drive_status(s->drive));
+    else if (streq(op, "swap"))
+        serve_swap(c, request, &e);
+    else if (streq(op, "rollback")) {
+        c->waits = true;
+        if (drive_rollback(s->drive, &e) < 0)
+            c->waits = false;
+    } else if (streq(op, "recover")) {
+        if (drive_resume(s->drive, &e) >= 0)
+            client_send(c, json_pack("{s:b}", "ok", 1));
+    } else if (streq(op, "stop")) {
+        s->stopping = true;
+        client_send(c, json_pack("{s:b}", "ok", 1));
+        drive_stop(s->drive);
+    } else if (e.code == 0)
+        error_setf(&e, -EINVAL, "request: op \"%.40s\" is unknown", op);
+    if (e.code < 0 && c->fd >= 0)
+        client_fail(c, e.text);
+}
+
+static void on_client(uint32_t events, void *userdata)
+{
+    Client *c = userdata;
+    _cleanup_free_ char *buf = malloc(PACKET_MAX);
+    _cleanup_json_ json_t *request = NULL;
+    _cleanup_close_ int stray = -EBADF;
+    Error e = {};
+    ssize_t n;
+
+    (void) events;
+    n = buf ? socket_receive_fd(c->fd, buf, PACKET_MAX, &stray) : -ENOMEM;
+    if (n <= 0) {
+        client_drop(c);
+        return;
+    }
+    if (json_parse(buf, (size_t) n, "request", &request, &e) < 0)
+        client_fail(c, e.text);
+    else if (!json_is_object(request))
+        client_fail(c, "request: must be an object");
+    else if (c->server->stopping)
+        client_fail(c, "moss-shim is stopping");
+    else
+        serve_request(c, request);
+}
+
+static void on_connection(uint32_t events, void *userdata)
+{
+    Server *s = userdata;
+    _cleanup_close_ int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    uid_t uid;
+
+    (void) events;
+    if (fd < 0 || socket_peer_uid(fd, &uid) < 0 || (uid != 0 && uid != geteuid()))
+        return;
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        Client *c = &s->clients[i];
+
+        if (c->fd >= 0)
+            continue;
+        *c = (Client){.server = s, .fd = TAKE_FD(fd)};
+        if (loop_watch(s->loop, c->fd, EPOLLIN, on_client, c, &c->source) < 0)
+            client_drop(c);
+        return;
+    }
+}
+
+/* ---- the agent's life ---- */
+
+static void report(Server *s, int r, const char *why)
+{
+    if (s->started)
+        return;
+    s->started = true;
+    s->spec->started(r, why, s->spec->userdata);
+}
+
+static void on_settled(const char *why, void *userdata)
+{
+    Server *s = userdata;
+
+    if (s->started) /* later failures are the restarts' business */
+        return;
+    if (!why) {
+        report(s, 0, NULL);
+        return;
+    }
+    s->stopping = true;
+    error_setf(&s->failure, -EIO, "agent \"%s\" does not become ready: %s", s->spec->agent, why);
+    loop_quit(s->loop, -EIO);
+}
+
+static void on_stopped(void *userdata)
+{
+    Server *s = userdata;
+
+    loop_quit(s->loop, 0);
+}
+
+static void on_signal(uint32_t events, void *userdata)
+{
+    Server *s = userdata;
+    struct signalfd_siginfo si;
+
+    (void) events;
+    if (read(s->signals, &si, sizeof(si)) != sizeof(si))
+        return;
+    if (s->stopping) {
+        loop_quit(s->loop, 0); /* the second time: at once */
+        return;
+    }
+    s->stopping = true;
+    drive_stop(s->drive);
+}
+
+/* ---- setup ---- */
+
+static int take_lock(Server *s, Error *e)
+{
+    s->lock = openat(s->run_dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (s->lock < 0)
+        return error_errnof(e, -errno, "lock");
+    if (flock(s->lock, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK ? error_setf(e, -EBUSY, "agent \"%s\" is running already", s->spec->agent)
+                                    : error_errnof(e, -errno, "lock");
+    return 0;
+}
+
+static int open_all(Server *s, Error *e)
+{
+    _cleanup_free_ char *run = NULL;
+    int r;
+
+    if ((r = agent_load_named(s->spec->store_path, s->spec->agent, &s->agent, e)) < 0)
+        return r;
+    s->agent_dir = agent_open_directory(s->spec->store_path, s->spec->agent, e);
+    if (s->agent_dir < 0)
+        return s->agent_dir;
+    if ((r = agent_run_directory(s->spec->agent, &run, e)) < 0)
+        return r;
+    s->run_dir = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->run_dir < 0)
+        return error_errnof(e, -errno, "%s", run);
+    if ((r = take_lock(s, e)) < 0)
+        return r;
+    return store_open(s->spec->store_path, &s->store, e);
+}
+
+static int listen_all(Server *s, Error *e)
+{
+    sigset_t mask;
+    int r;
+
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGINT);
+    sigprocmask(SIG_BLOCK, &mask, NULL);
+    s->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (s->signals < 0)
+        return error_errnof(e, -errno, "signalfd");
+    s->listener = socket_listen_at(s->run_dir, "shim.sock");
+    if (s->listener < 0)
+        return error_errnof(e, s->listener, "shim.sock");
+    if ((r = loop_watch(s->loop, s->signals, EPOLLIN, on_signal, s, NULL)) < 0 ||
+        (r = loop_watch(s->loop, s->listener, EPOLLIN, on_connection, s, NULL)) < 0)
+        return error_errnof(e, r, "event loop");
+    return 0;
+}
+
+static int run(Server *s, Error *e)
+{
+    DriveSpec spec = {.loop = s->loop,
+                      .store = s->store,
+                      .agent = s->agent,
+                      .agent_dir = s->agent_dir,
+                      .run_dir = s->run_dir,
+                      .settled = on_settled,
+                      .progress = on_progress,
+                      .ended = on_ended,
+                      .stopped = on_stopped,
+                      .userdata = s};
+    int r;
+
+    r = drive_new(&spec, &s->drive, e);
+    if (r < 0)
+        return r;
+    r = listen_all(s, e);
+    if (r < 0)
+        return r;
+    drive_recover(s->drive);
+    if (drive_head(s->drive)->state == SWAP_HALTED && (!s->spec->resume || drive_resume(s->drive, e) < 0))
+        return error_setf(e, -EHOSTDOWN, "agent \"%s\" is halted: %s; `moss-shim recover %s` starts it again",
+                          s->spec->agent, drive_head(s->drive)->reason, s->spec->agent);
+    if (s->failure.code == 0) {
+        r = loop_run(s->loop);
+        if (r < 0 && s->failure.code == 0)
+            return error_errnof(e, r, "event loop");
+    }
+    return s->failure.code < 0 ? error_setf(e, s->failure.code, "%s", s->failure.text) : 0;
+}
+
+static void server_done(Server *s)
+{
+    if (s->drive)
+        drive_destroy(s->drive);
+    drive_free(s->drive);
+    for (size_t i = 0; i < CLIENTS_MAX; i++)
+        client_drop(&s->clients[i]);
+    if (s->listener >= 0)
+        (void) unlinkat(s->run_dir, "shim.sock", 0);
+    fd_closep(&s->listener);
+    fd_closep(&s->signals);
+    store_free(s->store);
+    agent_free(s->agent);
+    loop_free(s->loop);
+    fd_closep(&s->agent_dir);
+    fd_closep(&s->lock);
+    fd_closep(&s->run_dir);
+}
+
+int serve(const ServeSpec *spec, Error *e)
+{
+    Server s = {
+        .spec = spec, .agent_dir = -EBADF, .run_dir = -EBADF, .lock = -EBADF, .listener = -EBADF, .signals = -EBADF};
+    int r;
+
+    for (size_t i = 0; i < CLIENTS_MAX; i++)
+        s.clients[i].fd = -EBADF;
+    prctl(PR_SET_NAME, "moss-shim", 0, 0, 0);
+    umask(0077);
+    r = loop_new(&s.loop);
+    if (r < 0)
+        return error_errnof(e, r, "event loop");
+    r = open_all(&s, e);
+    if (r >= 0)
+        r = run(&s, e);
+    server_done(&s);
+    report(&s, r, r < 0 && e ? e->text : NULL);
+    return r;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_SWAP_CONTAINER_H
+#define MOSS_SWAP_CONTAINER_H
+
+/* The sandbox of a kept agent: what outlives a swap. User, mount, PID, IPC, UTS and network namespaces, held by PID 1 (moss-init, run from a sealed memfd, so that it
+ * pins no root file system), and a cgroup with three leaves:
+ *
+ *     kept-NAME/init     moss-init
+ *     kept-NAME/agent    the incarnation: cgroup.kill + "populated 0" are the proof of its death
+ *     kept-NAME/probe    exec probes
+ *
+ * It begins with a bare root (/proc and /dev on a small tmpfs); pivot.h puts a generation in its place, spawn.h starts processes in it.
+ *
+ * Ids: 0…65535 of the container are a range of the host's that nothing else has; what comes from disk is idmapped, so that an id in the container is
+ * the same id on disk. moss-init is user 65534, the agent never is root of the container's user namespace on the host.
+ *
+ * A container outlives its shim: container_adopt() finds it through its cgroup and the socket of moss-init in the run directory. */
+
+#include "runtime/base/error.h"
+#include "shim/agent/agent.h"
+
+typedef struct ContainerSpec {
+    const char *name; /* of the cgroup: "kept-NAME" */
+    const char *hostname;
+    NetworkMode network;
+    const char *address; /* NETWORK_VETH: see agent.h */
+} ContainerSpec;
+
+typedef struct Container {
+    char name[64];
+    NetworkMode network;
+    pid_t pid; /* moss-init */
+    int pidfd;
+    int run_dir;
+    int init;          /* connection to moss-init */
+    int userns, netns; /* netns: -EBADF with NETWORK_HOST */
+    int cgroup, cgroup_agent, cgroup_probe;
+    uint32_t base; /* the host's id of the container's id 0 */
+} Container;
+
+/* `run_dir` must stay open. */
+int container_create(const ContainerSpec *spec, int run_dir, Container **ret, Error *e);
+/* -ENOENT: there is none that lives. */
+int container_adopt(const ContainerSpec *spec, int run_dir, Container **ret, Error *e);
+
+/* Kills everything in one leaf, with the kernel's word that it is empty, and makes the leaf anew: in a cgroup whose cgroup.kill was ever written, what is
+ * born by CLONE_INTO_CGROUP out of another one is killed at once (seen on Linux 6.18: cgroup_css_set_fork() notes the kill counter of the
+ * parent's cgroup and cgroup_post_fork() compares it with the child's). `leaf` is &c->cgroup_agent or &c->cgroup_probe. */
+int container_clear(Container *c, int *leaf, Error *e);
+
+/* Kills all of it and removes its cgroup; for one that nobody has adopted by name alone. */
+int container_destroy(Container *c, Error *e);
+int container_destroy_name(const char *name, Error *e);
+
+/* Frees the struct and its fds, leaves the container. */
+Container *container_free(Container *c);
+static inline void container_freep(Container **c)
+{
+    container_free(*c);
+}
+
+/* Lets moss-init keep a duplicate of `fd`, see shim/init/protocol.h; a negative fd forgets the tag. */
+int container_keep(Container *c, unsigned tag, int fd);
+/* Calls `take` for each fd that moss-init keeps; `take` owns the fd. */
+int container_kept(Container *c, void (*take)(unsigned tag, int fd, void *userdata), void *userdata);
+
+/* A socket of the container's network namespace, made by us. */
+int container_socket(const Container *c, int domain, int type);
+
+#endif

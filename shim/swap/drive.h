@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_SWAP_DRIVE_H
+#define MOSS_SWAP_DRIVE_H
+
+/* Keeps one agent: feeds what happens to swap_step() and does the actions it gives, in order.
+ *
+ *     drive_new(&spec, &drive, e)     loads head.json, adopts or clears what an earlier shim left
+ *     drive_recover(drive)            starts the agent as the head says
+ *     drive_swap(drive, &request, e)  and the rest, from the loop
+ *     drive_free(drive)               leaves the container as it is: drive_destroy() first ends it
+ *
+ * A write of head.json that fails means that the transition did not happen; the swap is then given up. If even that cannot be written, it is done
+ * where the next shim would come to the same from the head on disk, and `trouble` in the status says so. */
+
+#include <jansson.h>
+
+#include "core.h"
+#include "runtime/base/loop.h"
+#include "runtime/store/store.h"
+#include "shim/agent/agent.h"
+
+typedef struct Drive Drive;
+
+typedef struct DriveSpec {
+    Loop *loop;
+    Store *store;
+    const Agent *agent;
+    int agent_dir, run_dir;
+    /* The agent has become ready in STEADY, or (`why`) failed at that. May be called again. */
+    void (*settled)(const char *why, void *userdata);
+    /* The swap goes on: its state's name; and its end: the record. */
+    void (*progress)(const char *state, void *userdata);
+    void (*ended)(const json_t *record, void *userdata);
+    /* drive_stop() has done it. */
+    void (*stopped)(void *userdata);
+    void *userdata;
+} DriveSpec;
+
+typedef struct SwapRequest {
+    const char *generation;
+    const char *consent; /* digest, for the record; NULL: none */
+    bool rehearse;
+} SwapRequest;
+
+int drive_new(const DriveSpec *spec, Drive **ret, Error *e);
+Drive *drive_free(Drive *d);
+static inline void drive_freep(Drive **d)
+{
+    drive_free(*d);
+}
+
+void drive_recover(Drive *d);
+int drive_swap(Drive *d, const SwapRequest *request, Error *e);
+/* During a swap: it is given up. Else a swap back to the generation before. Returns 1 in the first case: `ended` will come in both. */
+int drive_rollback(Drive *d, Error *e);
+int drive_resume(Drive *d, Error *e);
+
+/* Drains the agent, then `stopped`. */
+void drive_stop(Drive *d);
+/* Kills everything and removes the container. */
+void drive_destroy(Drive *d);
+
+const Head *drive_head(const Drive *d);
+json_t *drive_status(const Drive *d);
+void drive_log(Drive *d, const char *text);
+
+#endif

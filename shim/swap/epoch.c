@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "epoch.h"
+
+#include <inttypes.h>
+#include <sys/stat.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/file.h"
+
+#define REHEARSAL "rehearsal.tmp"
+#define OWN_DEPTH_MAX 200U
+
+static int open_epochs(int agent_dir, Error *e)
+{
+    int fd = openat(agent_dir, "epochs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? error_errnof(e, -errno, "epochs") : fd;
+}
+
+static int open_directory(int at, const char *name, Error *e)
+{
+    int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? error_errnof(e, -errno, "epoch %s", name) : fd;
+}
+
+int epoch_open(int agent_dir, int64_t epoch, Error *e)
+{
+    _cleanup_close_ int epochs = open_epochs(agent_dir, e);
+    char name[32];
+
+    if (epochs < 0)
+        return epochs;
+    snprintf(name, sizeof(name), "%" PRIi64, epoch);
+    return open_directory(epochs, name, e);
+}
+
+/* A fresh directory `name` with a copy of `from` in it. */
+static int copy_to(int epochs, int from, const char *name, int *ret_fd, Error *e)
+{
+    _cleanup_close_ int fd = -EBADF;
+    int r;
+
+    r = rm_rf_at(epochs, name);
+    if (r < 0)
+        return error_errnof(e, r, "cannot remove what was left of epoch %s", name);
+    if (mkdirat(epochs, name, 0700) < 0)
+        return error_errnof(e, -errno, "cannot make epoch %s", name);
+    fd = open_directory(epochs, name, e);
+    if (fd < 0)
+        return fd;
+    r = copy_tree_at(from, fd);
+    if (r < 0) {
+        (void) rm_rf_at(epochs, name);
+        return error_errnof(e, r, "cannot copy the state to epoch %s", name);
+    }
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+static int publish(int epochs, int fd, const char *tmp, const char *name, Error *e)
+{
+    int r;
+
+    r = rm_rf_at(epochs, name);
+    if (r < 0)
+        return error_errnof(e, r, "cannot replace epoch %s", name);
+    if (syncfs(fd) < 0 || renameat2(epochs, tmp, epochs, name, RENAME_NOREPLACE) < 0 || fsync(epochs) < 0)
+        return error_errnof(e, -errno, "cannot make epoch %s durable", name);
+    return 0;
+}
+
+int epoch_clone(int agent_dir, int64_t from, int64_t to, Error *e)
+{
+    _cleanup_close_ int epochs = open_epochs(agent_dir, e), source = -EBADF, copy = -EBADF;
+    char name[32], tmp[40];
+    int r;
+
+    if (epochs < 0)
+        return epochs;
+    snprintf(name, sizeof(name), "%" PRIi64, to);
+    snprintf(tmp, sizeof(tmp), "%s.tmp", name);
+    source = epoch_open(agent_dir, from, e);
+    if (source < 0)
+        return source;
+    r = copy_to(epochs, source, tmp, &copy, e);
+    if (r < 0)
+        return r;
+    r = publish(epochs, copy, tmp, name, e);
+    if (r < 0)
+        (void) rm_rf_at(epochs, tmp);
+    return r;
+}
+
+int epoch_clone_for_rehearsal(int agent_dir, int64_t from, Error *e)
+{
+    _cleanup_close_ int epochs = open_epochs(agent_dir, e), source = -EBADF;
+    int fd, r = 0;
+
+    if (epochs < 0)
+        return epochs;
+    source = epoch_open(agent_dir, from, e);
+    if (source < 0)
+        return source;
+    for (unsigned tries = 0; tries < 5; tries++) {
+        Error ignored = {};
+
+        r = copy_to(epochs, source, REHEARSAL, &fd, &ignored);
+        if (r >= 0)
+            return fd;
+        if (r != -ENOENT)
+            break;
+    }
+    return error_errnof(e, r, "cannot copy the state for the rehearsal");
+}
+
+void epoch_drop_rehearsal(int agent_dir)
+{
+    _cleanup_close_ int epochs = open_epochs(agent_dir, NULL);
+
+    if (epochs >= 0)
+        (void) rm_rf_at(epochs, REHEARSAL);
+}
+
+/* Is this name an epoch, and which? */
+static bool parse_name(const char *name, int64_t *ret)
+{
+    char *end;
+
+    if (name[0] < '0' || name[0] > '9' || strlen(name) > 15)
+        return false;
+    *ret = strtoll(name, &end, 10);
+    return *end == '\0';
+}
+
+int epoch_collect(int agent_dir, const Head *head, Error *e)
+{
+    _cleanup_close_ int epochs = open_epochs(agent_dir, e);
+    _cleanup_closedir_ DIR *d = NULL;
+    struct dirent *de;
+    int fd;
+
+    if (epochs < 0)
+        return epochs;
+    fd = openat(epochs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d)
+        return error_errnof(e, -errno, "epochs");
+    while ((de = readdir(d))) {
+        int64_t epoch;
+        int r;
+
+        if (parse_name(de->d_name, &epoch) ? swap_keeps(head, epoch) : !endswith(de->d_name, ".tmp"))
+            continue;
+        r = rm_rf_at(epochs, de->d_name);
+        if (r < 0)
+            return error_errnof(e, r, "cannot remove epoch %s", de->d_name);
+    }
+    return 0;
+}
+
+static int own_below(int fd, uid_t uid, gid_t gid, unsigned depth)
+{
+    _cleanup_closedir_ DIR *d = fdopendir(fd);
+    struct dirent *de;
+
+    if (!d) {
+        close(fd);
+        return -ENOMEM;
+    }
+    if (depth > OWN_DEPTH_MAX)
+        return -ELOOP;
+    while (errno = 0, (de = readdir(d))) {
+        int sub, r;
+
+        if (streq(de->d_name, ".") || streq(de->d_name, ".."))
+            continue;
+        if (fchownat(dirfd(d), de->d_name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+            return -errno;
+        sub = openat(dirfd(d), de->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+        if (sub < 0 && (errno == ENOTDIR || errno == ELOOP))
+            continue;
+        if (sub < 0)
+            return -errno;
+        r = own_below(sub, uid, gid, depth + 1);
+        if (r < 0)
+            return r;
+    }
+    return -errno;
+}
+
+int epoch_own(int fd, uid_t uid, gid_t gid, Error *e)
+{
+    int sub = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+
+    if (sub < 0)
+        return error_errnof(e, -errno, "state");
+    r = fchown(sub, uid, gid) < 0 ? -errno : 0;
+    if (r < 0)
+        close(sub);
+    else
+        r = own_below(sub, uid, gid, 0);
+    return r < 0 ? error_errnof(e, r, "cannot give the state to user %u", uid) : 0;
+}
+
+static char *read_schema(int agent_dir, int64_t epoch)
+{
+    _cleanup_close_ int fd = epoch_open(agent_dir, epoch, NULL), dir = -EBADF;
+    char *text = NULL;
+
+    if (fd < 0)
+        return NULL;
+    dir = openat(fd, ".moss", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir >= 0)
+        (void) file_read_at(dir, "schema", 4096, &text, NULL);
+    return text;
+}
+
+bool epoch_same_schema(int agent_dir, int64_t from, int64_t to)
+{
+    _cleanup_free_ char *a = read_schema(agent_dir, from), *b = read_schema(agent_dir, to);
+
+    return streq_ptr(a, b);
+}

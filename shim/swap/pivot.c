@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pivot.h"
+
+#include <grp.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/box/mounts.h"
+
+#define LAYERS_MAX 128U
+#define SHM_SIZE (UINT64_C(64) << 20)
+
+/* ---- on the host: detached mounts ---- */
+
+static int clone_mapped(const Container *c, int fd, const char *what, Error *e)
+{
+    _cleanup_close_ int mnt = mount_clone(fd, e);
+    int r;
+
+    if (mnt < 0)
+        return mnt;
+    r = mount_map_ids(mnt, c->userns);
+    return r < 0 ? error_errnof(e, r, "%s: its file system cannot map ids", what) : TAKE_FD(mnt);
+}
+
+static int build_upper(const Container *c, const PivotSpec *spec, int top_layer, Error *e)
+{
+    _cleanup_close_ int dir = mount_new_tmpfs(spec->upper_size, 0755, 0, 0, e);
+    struct stat st;
+
+    if (dir < 0)
+        return dir;
+    if (fstat(top_layer, &st) < 0 || mkdirat(dir, "upper", 0700) < 0 || mkdirat(dir, "work", 0700) < 0 ||
+        fchownat(dir, "upper", st.st_uid, st.st_gid, 0) < 0 || fchmodat(dir, "upper", st.st_mode & 07777, 0) < 0)
+        return error_errnof(e, -errno, "upper directory");
+    return clone_mapped(c, dir, "upper directory", e);
+}
+
+static int build_overlay(const Container *c, const PivotSpec *spec, const int *layers, size_t n, Error *e)
+{
+    _cleanup_close_ int upper = build_upper(c, spec, layers[0], e), root = -EBADF;
+    SnapshotUpper up = {.dir_fd = upper};
+    int lowers[LAYERS_MAX], r = 0;
+    size_t i = 0;
+
+    if (upper < 0)
+        return upper;
+    for (; i < n && r >= 0; i++)
+        r = lowers[i] = clone_mapped(c, layers[i], "layer", e);
+    if (r >= 0)
+        r = root = snapshot_mount(lowers, n, &up, NULL, e);
+    while (i-- > 0)
+        fd_closep(&lowers[i]);
+    if (r < 0)
+        return r;
+    r = mount_add_attr(root, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
+    return r < 0 ? error_errnof(e, r, "root") : TAKE_FD(root);
+}
+
+static int build_root(const Container *c, const PivotSpec *spec, Error *e)
+{
+    _cleanup_(generation_freep) Generation *g = NULL;
+    int layers[LAYERS_MAX], root, r;
+
+    r = generation_load(spec->store, spec->generation, &g, e);
+    if (r < 0)
+        return r;
+    if (g->n_layers > LAYERS_MAX)
+        return error_setf(e, -E2BIG, "generation %.12s: %zu layers, at most %u are mounted", g->digest, g->n_layers,
+                          LAYERS_MAX);
+    r = generation_open_layers(spec->store, g, layers, e);
+    if (r < 0)
+        return r;
+    root = build_overlay(c, spec, layers, g->n_layers, e);
+    for (size_t i = 0; i < g->n_layers; i++)
+        close(layers[i]);
+    return root < 0 ? error_wrapf(e, root, "generation %.12s", g->digest) : root;
+}
+
+static int build_state(const Container *c, const PivotSpec *spec, Error *e)
+{
+    _cleanup_close_ int mnt = clone_mapped(c, spec->state, "state", e);
+    int r;
+
+    if (mnt < 0)
+        return mnt;
+    r = mount_add_attr(mnt, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
+    return r < 0 ? error_errnof(e, r, "state") : TAKE_FD(mnt);
+}
+
+/* ---- in the container ---- */
+
+/* A copy of what is mounted at `path` in the root that is to go. The agent may have written to that root: it must be what we mounted there. */
+static int keep_mount(const char *path, long magic, bool recursive, Error *e)
+{
+    _cleanup_close_ int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct statfs fs;
+    int mnt;
+
+    if (fd < 0 || fstatfs(fd, &fs) < 0)
+        return error_errnof(e, -errno, "%s", path);
+    if (fs.f_type != magic)
+        return error_setf(e, -EUCLEAN, "%s is not what was mounted there", path);
+    mnt = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0));
+    return mnt < 0 ? error_errnof(e, -errno, "%s", path) : mnt;
+}
+
+/* What one incarnation left in /dev/shm is not for the next. */
+static int fresh_shm(int dev, Error *e)
+{
+    _cleanup_close_ int mnt = -EBADF, at = -EBADF;
+
+    if (fchdir(dev) < 0)
+        return error_errnof(e, -errno, "/dev");
+    while (umount2("shm", MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
+        ;
+    mnt = mount_new_tmpfs(SHM_SIZE, 01777, 0, 0, e);
+    if (mnt < 0)
+        return mnt;
+    at = mount_attach(mnt, dev, "/shm", e);
+    return at < 0 ? at : 0;
+}
+
+static int move_in(int root, int state, const char *state_path, Error *e)
+{
+    _cleanup_close_ int proc = -EBADF, dev = -EBADF, at_proc = -EBADF, at_dev = -EBADF, at_state = -EBADF;
+    int r;
+
+    if ((proc = keep_mount("/proc", PROC_SUPER_MAGIC, false, e)) < 0)
+        return proc;
+    if ((dev = keep_mount("/dev", TMPFS_MAGIC, true, e)) < 0)
+        return dev;
+    if ((r = mount_cover_root(root, e)) < 0)
+        return r;
+    if ((at_proc = mount_attach(proc, root, "/proc", e)) < 0)
+        return at_proc;
+    if ((at_dev = mount_attach(dev, root, "/dev", e)) < 0)
+        return at_dev;
+    if ((r = fresh_shm(at_dev, e)) < 0)
+        return r;
+    at_state = mount_attach(state, root, state_path, e);
+    return at_state < 0 ? at_state : mount_pivot(root, e);
+}
+
+static int enter_and_move(const Container *c, int root, int state, const char *state_path, Error *e)
+{
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (setns(c->pidfd, CLONE_NEWUSER | CLONE_NEWNS) < 0 || setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 ||
+        setresuid(0, 0, 0) < 0)
+        return error_errnof(e, -errno, "cannot enter the container");
+    return move_in(root, state, state_path, e);
+}
+
+int container_pivot(Container *c, const PivotSpec *spec, Error *e)
+{
+    _cleanup_close_ int root = build_root(c, spec, e), state = -EBADF, in = -EBADF, out = -EBADF;
+    Error theirs = {};
+    int p[2], status;
+    ssize_t n;
+    pid_t pid;
+
+    if (root < 0)
+        return root;
+    state = build_state(c, spec, e);
+    if (state < 0)
+        return state;
+    if (pipe2(p, O_CLOEXEC) < 0)
+        return error_errnof(e, -errno, "pipe");
+    in = p[0];
+    out = p[1];
+    pid = fork();
+    if (pid < 0)
+        return error_errnof(e, -errno, "fork");
+    if (pid == 0) {
+        if (enter_and_move(c, root, state, spec->state_path, &theirs) < 0)
+            (void) !write(out, &theirs, sizeof(theirs));
+        _exit(0);
+    }
+    fd_closep(&out);
+    n = fd_read_full(in, &theirs, sizeof(theirs));
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (n == sizeof(theirs))
+        return error_setf(e, theirs.code, "cannot pivot to generation %.12s: %s", spec->generation, theirs.text);
+    if (n != 0 || !WIFEXITED(status))
+        return error_setf(e, -EIO, "cannot pivot to generation %.12s: the helper has died", spec->generation);
+    return 0;
+}

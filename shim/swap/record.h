@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_SWAP_RECORD_H
+#define MOSS_SWAP_RECORD_H
+
+/* agents/NAME/swaps.jsonl: one line for every swap that has ended, in order, durable:
+ *
+ *   {"version":1,"txid":3,"time":"2026-01-31T12:00:00Z","outcome":"rolled_back","from":"<digest>","to":"<digest>","consent":"<digest>"|null,
+ *    "reason":"…","pause_usec":180000,"rehearsed":true,"epoch":4}
+ *
+ * "pause_usec": from the drain to the moment when something listened again for good, null where nothing paused. */
+
+#include <jansson.h>
+
+#include "core.h"
+#include "runtime/base/error.h"
+
+/* Appends `line` for swap `txid` unless the last record is that of this swap already, so that a recovery may repeat it. */
+int record_append(int agent_dir, int64_t txid, const json_t *line, Error *e);
+
+/* The last record; -ENOENT when there is none. */
+int record_last(int agent_dir, json_t **ret, Error *e);
+
+#endif

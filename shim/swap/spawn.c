@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "spawn.h"
+
+#include <grp.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "runtime/base/fd.h"
+#include "runtime/base/process.h"
+#include "runtime/base/socket.h"
+#include "runtime/box/caps.h"
+#include "shim/hold/hold.h"
+
+/* helper or process → shim */
+typedef struct Says {
+    enum { SAYS_BORN, SAYS_NOTIFY, SAYS_ERROR } what;
+    pid_t pid;
+    int pidfd; /* a number in the shim's table, which the helper shares */
+    Error error;
+} Says;
+
+static int become_user(const SpawnSpec *spec, Error *e)
+{
+    const CapSets none = {};
+    const struct rlimit no_core = {0, 0};
+
+    if (setsid() < 0 || unshare(CLONE_NEWCGROUP) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
+        return error_errnof(e, -errno, "session, cgroup namespace");
+    if (caps_drop_bounding(0) < 0 || setgroups(0, NULL) < 0 || setresgid(spec->gid, spec->gid, spec->gid) < 0)
+        return error_errnof(e, -errno, "group %u", spec->gid);
+    /* Before the user changes: afterwards raising it back would need a privilege. */
+    if (spec->processes) {
+        const struct rlimit n = {spec->processes, spec->processes};
+
+        if (setrlimit(RLIMIT_NPROC, &n) < 0)
+            return error_errnof(e, -errno, "limit of %llu processes", (unsigned long long) spec->processes);
+    }
+    if (setresuid(spec->uid, spec->uid, spec->uid) < 0 || caps_set(&none) < 0)
+        return error_errnof(e, -errno, "user %u", spec->uid);
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? error_errnof(e, -errno, "no_new_privs") : 0;
+}
+
+static int set_stdio(int output)
+{
+    _cleanup_close_ int high = fcntl(output, F_DUPFD_CLOEXEC, 3);
+    _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    if (high < 0 || null < 0 || dup2(null, 0) < 0 || dup2(high, 1) < 0 || dup2(high, 2) < 0)
+        return -errno;
+    return 0;
+}
+
+static int watch_binds(int channel, Error *e)
+{
+    _cleanup_close_ int listener = hold_install_filter();
+    Says says = {.what = SAYS_NOTIFY};
+    int r;
+
+    if (listener < 0)
+        return error_errnof(e, listener, "seccomp notification of bind");
+    r = socket_send_fd(channel, &says, sizeof(says), listener);
+    return r < 0 ? error_errnof(e, r, "channel") : 0;
+}
+
+static int become_program(const SpawnSpec *spec, int channel, Error *e)
+{
+    sigset_t none;
+    int r;
+
+    if ((r = set_stdio(spec->output)) < 0)
+        return error_errnof(e, r, "standard fds");
+    if ((r = become_user(spec, e)) < 0)
+        return r;
+    if (chdir(spec->cwd) < 0)
+        return error_errnof(e, -errno, "directory %s", spec->cwd);
+    if (spec->notify && (r = watch_binds(channel, e)) < 0)
+        return r;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+        return error_errnof(e, -errno, "close_range");
+    if ((r = seccomp_install(spec->filter)) < 0)
+        return error_errnof(e, r, "system call filter");
+    execve(spec->argv[0], (char *const *) spec->argv, (char *const *) spec->env);
+    return error_errnof(e, -errno, "%s", spec->argv[0]);
+}
+
+static _Noreturn void helper_main(const Container *c, const SpawnSpec *spec, int channel)
+{
+    Says says = {.what = SAYS_BORN, .pidfd = -EBADF};
+    struct clone_args args = {
+        .flags = CLONE_PARENT | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND,
+        .pidfd = (uint64_t) (uintptr_t) &says.pidfd,
+        .cgroup = (uint64_t) spec->cgroup,
+    };
+
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (setns(c->pidfd, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
+                            (c->network == NETWORK_HOST ? 0 : CLONE_NEWNET)) < 0) {
+        says.what = SAYS_ERROR;
+        error_errnof(&says.error, -errno, "cannot enter the container");
+    } else {
+        says.pid = (pid_t) syscall(SYS_clone3, &args, sizeof(args));
+        if (says.pid == 0) {
+            says.what = SAYS_ERROR;
+            (void) become_program(spec, channel, &says.error);
+            (void) socket_send_fd(channel, &says, sizeof(says), -1);
+            _exit(127);
+        }
+        if (says.pid < 0) {
+            says.what = SAYS_ERROR;
+            error_errnof(&says.error, -errno, "clone3");
+        }
+    }
+    (void) socket_send_fd(channel, &says, sizeof(says), -1);
+    _exit(0);
+}
+
+/* Until the end of the channel, which comes with the exec. */
+static int listen_to(int channel, Spawned *s, Error *e)
+{
+    int r = 0;
+
+    for (;;) {
+        _cleanup_close_ int fd = -EBADF;
+        Says says;
+        ssize_t n = socket_receive_fd(channel, &says, sizeof(says), &fd);
+
+        if (n == 0)
+            return r < 0 ? r : s->pid > 0 ? 0 : error_setf(e, -EIO, "the helper has died");
+        if (n != sizeof(says))
+            return error_errnof(e, n < 0 ? (int) n : -EIO, "channel");
+        if (says.what == SAYS_BORN) {
+            s->pid = says.pid;
+            s->pidfd = says.pidfd;
+        } else if (says.what == SAYS_NOTIFY) {
+            fd_closep(&s->notify);
+            s->notify = TAKE_FD(fd);
+        } else
+            r = error_setf(e, says.error.code, "%s", says.error.text);
+    }
+}
+
+static void spawned_undo(Spawned *s)
+{
+    int status;
+
+    if (s->pidfd >= 0) {
+        (void) pidfd_signal(s->pidfd, SIGKILL);
+        (void) pidfd_wait(s->pidfd, UINT64_MAX, &status);
+    }
+    fd_closep(&s->pidfd);
+    fd_closep(&s->notify);
+}
+
+int container_spawn(Container *c, const SpawnSpec *spec, Spawned *ret, Error *e)
+{
+    struct clone_args args = {.flags = CLONE_FILES, .exit_signal = SIGCHLD};
+    _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
+    Spawned s = {.pidfd = -EBADF, .notify = -EBADF};
+    int pair[2], r;
+    long helper;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return error_errnof(e, -errno, "socketpair");
+    ours = pair[0];
+    theirs = pair[1];
+    helper = syscall(SYS_clone3, &args, sizeof(args));
+    if (helper == 0)
+        helper_main(c, spec, theirs);
+    if (helper < 0)
+        return error_errnof(e, -errno, "clone3");
+    while (waitpid((pid_t) helper, NULL, 0) < 0 && errno == EINTR)
+        ;
+    fd_closep(&theirs);
+    r = listen_to(ours, &s, e);
+    if (r < 0) {
+        spawned_undo(&s);
+        return error_wrapf(e, r, "cannot start %s", spec->argv[0]);
+    }
+    *ret = s;
+    return 0;
+}

@@ -1,0 +1,51 @@
+# Keeps the test server in a store of the test's own. Source it from a bats file.
+
+shim_setup_file() {
+    export MOSS_BUILD=${MOSS_BUILD:-$BATS_TEST_DIRNAME/../../build}
+    export SHARED=$BATS_FILE_TMPDIR/shared
+    mkdir -p "$SHARED"
+    "$BATS_TEST_DIRNAME/../agents/clerk/make-root" "$SHARED/root"
+}
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+shim() { "$MOSS_BUILD/moss-shim" "$@"; }
+runtime() { "$MOSS_BUILD/moss-runtime" "$@"; }
+
+# A generation of the server in this mode: its digest.
+generation() { # mode
+    local layer=$BATS_TEST_TMPDIR/layer-$1 top
+    mkdir -p "$layer/opt"
+    cp "$BATS_TEST_DIRNAME/shim/server.py" "$layer/opt/server.py"
+    echo "$1" >"$layer/opt/mode"
+    top=$(runtime layer import "$layer")
+    runtime generation create --agent "$NAME" --commit 0000000000000000000000000000000000000000 "$top" "$BASE"
+}
+
+shim_setup() {
+    export MOSS_STORE=${STORE_DIRECTORY:-$BATS_TEST_TMPDIR/store} MOSS_RUN=$BATS_TEST_TMPDIR/run
+    NAME=t$BATS_TEST_NUMBER-$$
+    PORT=$(free_port)
+    AGENT=$MOSS_STORE/agents/$NAME
+    mkdir -p "$AGENT/epochs/0" "$MOSS_RUN"
+    BASE=$(runtime layer import "$SHARED/root")
+    GOOD=$(generation good)
+    sed -e "s/@NAME@/$NAME/g" -e "s/@PORT@/$PORT/g" -e "s/@NETWORK@/${NETWORK:-host}/" \
+        "$BATS_TEST_DIRNAME/shim/agent.json.in" >"$AGENT/agent.json"
+    echo "{\"generation\":\"$GOOD\",\"epoch\":0}" >"$AGENT/initial.json"
+}
+
+shim_teardown() {
+    shim stop "$NAME" >/dev/null 2>&1 || true
+    [ ! -e "$LOADER" ] || kill "$LOADER" 2>/dev/null || true
+    # Nothing may be left: no process in the container's cgroup, no mount.
+    ! find /sys/fs/cgroup -path "*kept-$NAME*" -o -path "*rehearsal-$NAME*" 2>/dev/null | grep -q .
+    ! grep -q "$BATS_TEST_TMPDIR" /proc/self/mountinfo || [ -n "$STORE_DIRECTORY" ]
+}
+
+get() { # path
+    curl -sS --max-time 5 "http://127.0.0.1:$PORT$1"
+}
+state() { shim status "$NAME" --json | jq -r ".$1"; }

@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+"""An agent for the tests of moss-shim: counts in its state what it is asked, and behaves as /opt/mode says.
+
+    good          serves
+    exits         ends at once
+    never-ready   serves, but /readyz says 503
+    sickens       is ready for 2 s, then is not
+    crashes       is ready, and ends after 2 s
+    corrupts      overwrites the state, then is never ready
+    stubborn      ignores SIGTERM
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+MODE = open("/opt/mode").read().strip()
+COUNTER = "/state/counter"
+BORN = time.monotonic()
+
+
+def count(step):
+    try:
+        n = int(open(COUNTER).read())
+    except FileNotFoundError:
+        n = 0
+    if step:
+        with open(COUNTER + ".new", "w") as f:
+            f.write(str(n + step))
+        os.rename(COUNTER + ".new", COUNTER)
+    return n + step
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        age = time.monotonic() - BORN
+        ok = not (MODE in ("never-ready", "corrupts") or MODE == "sickens" and age > 2)
+        body = {"mode": MODE, "nonce": os.environ.get("MOSS_NONCE"), "generation": os.environ.get("MOSS_GENERATION")}
+        if self.path == "/count":
+            body["counter"] = count(1)
+        status = 200 if ok or self.path == "/count" else 503
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(data)
+        self.close_connection = True
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    daemon_threads = False
+
+
+if MODE == "exits":
+    print("this candidate has no use for life", flush=True)
+    sys.exit(7)
+if MODE == "corrupts":
+    with open(COUNTER, "w") as f:
+        f.write("0")
+server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
+
+
+def stop(*args):
+    if MODE != "stubborn":
+        raise SystemExit(0)
+
+
+signal.signal(signal.SIGTERM, stop)
+if MODE == "crashes":
+    signal.signal(signal.SIGALRM, lambda *args: os._exit(9))
+    signal.alarm(2)
+print("serving as", MODE, flush=True)
+server.serve_forever(poll_interval=0.05)
