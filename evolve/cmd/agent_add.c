@@ -83,12 +83,19 @@ static int build(const Agent *a, Store *store, int source, First *first, Error *
     _cleanup_(build_result_done) BuildResult result = {};
     LayerDraft draft = {.fd = -EBADF};
     char name[64];
+    struct stat st;
     int r;
 
     if (base < 0)
         return base;
+    if (fstat(store_fd(store), &st) < 0)
+        return error_errnof(e, -errno, "%s", store_path(store));
     cgroup = cgroup_open_base(NULL); /* without one the PID namespace alone ends the box */
-    snprintf(name, sizeof(name), "add-%s-%d", a->name, getpid());
+    /* The same name for every attempt in this store, of which there is one at a time: what is there is left from one that was killed. */
+    snprintf(name, sizeof(name), "add-%s-%llx", a->name, (unsigned long long) st.st_ino);
+    r = cgroup >= 0 ? cgroup_remove(cgroup, name, e) : 0;
+    if (r < 0)
+        return r;
     r = build_run(&(BuildSpec){a, base, source, MAX(cgroup, 0), name}, store, &draft, &result, e);
     if (r < 0)
         return r;

@@ -24,28 +24,20 @@
 /* What the files say about an agent that no shim keeps. */
 static int status_at_rest(const Command *c, const char *name, json_t **ret, Error *e)
 {
+    _cleanup_close_ int dir = agent_open_directory(c->store_path, name, e);
     _cleanup_free_ char *generation = NULL;
-    _cleanup_json_ json_t *initial = NULL;
-    _cleanup_close_ int dir = -EBADF;
     int64_t epoch = 0;
+    bool ran;
     int r;
 
-    r = shim_head(c->store_path, name, &generation, &epoch, e);
-    if (r >= 0) {
-        *ret = json_pack("{s:s, s:s, s:I, s:b}", "state", "stopped", "generation", generation, "epoch",
-                         (json_int_t) epoch, "ready", 0);
-        return *ret ? 0 : error_errnof(e, -ENOMEM, "%s", name);
-    }
-    if (r != -ENOENT)
-        return r;
-    dir = agent_open_directory(c->store_path, name, e);
     if (dir < 0)
         return dir;
-    r = json_read_at(dir, "initial.json", 65536, &initial, e);
+    r = shim_head(c->store_path, name, &generation, &epoch, e);
     if (r < 0)
         return error_wrapf(e, r, "agent %s", name);
-    *ret = json_pack("{s:s, s:O?, s:O?, s:b}", "state", "never started", "generation",
-                     json_object_get(initial, "generation"), "epoch", json_object_get(initial, "epoch"), "ready", 0);
+    ran = faccessat(dir, "head.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    *ret = json_pack("{s:s, s:s, s:I, s:b}", "state", ran ? "stopped" : "never started", "generation", generation,
+                     "epoch", (json_int_t) epoch, "ready", 0);
     return *ret ? 0 : error_errnof(e, -ENOMEM, "%s", name);
 }
 
