@@ -24,7 +24,7 @@ static const struct {
     {"gate", agent_parse_gate, DEFAULTED},        {"sessions", agent_parse_sessions, OPTIONAL},
     {"evidence", agent_parse_evidence, OPTIONAL}, {"replay", agent_parse_replay, OPTIONAL},
     {"limits", agent_parse_limits, DEFAULTED},    {"coder", agent_parse_coder, DEFAULTED},
-    {"consent", agent_parse_consent, DEFAULTED},
+    {"consent", agent_parse_consent, DEFAULTED},  {"webhooks", agent_parse_webhooks, OPTIONAL},
 };
 
 bool agent_name_valid(const char *name)
@@ -102,12 +102,12 @@ static int parse_protected(Agent *a, JsonAt at, Error *e)
 
 static int parse_top(Agent *a, JsonAt at, Error *e)
 {
-    const char *known[ARRAY_SIZE(sections) + 4] = {"version", "name", "protected"};
+    const char *known[ARRAY_SIZE(sections) + 5] = {"version", "name", "protected", "control"};
     int64_t version;
     int r;
 
     for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
-        known[i + 3] = sections[i].name;
+        known[i + 4] = sections[i].name;
     r = json_need_integer(a->json, at, "version", 1, 1, &version, e);
     if (r >= 0)
         r = json_only(a->json, at, known, e);
@@ -115,6 +115,8 @@ static int parse_top(Agent *a, JsonAt at, Error *e)
         r = json_need_string(a->json, at, "name", &a->name, e);
     if (r >= 0 && !agent_name_valid(a->name))
         return error_setf(e, -EINVAL, "%s: name: \"%.100s\" must be of a-z, 0-9 and -, at most 32", at.file, a->name);
+    if (r >= 0)
+        r = json_want_bool(a->json, at, "control", &a->control, e);
     return r < 0 ? r : parse_protected(a, at, e);
 }
 
@@ -215,4 +217,69 @@ int agent_run_directory(const char *name, char **ret, Error *e)
     if (!agent_name_valid(name))
         return error_setf(e, -EINVAL, "\"%.100s\" is no name of an agent: a-z, 0-9 and -, at most 32", name);
     return run_directory(name, ret, e);
+}
+
+int agent_control_directory(const char *name, char **ret, Error *e)
+{
+    _cleanup_free_ char *run = NULL, *path = NULL;
+    int r = agent_run_directory(name, &run, e);
+
+    if (r < 0)
+        return r;
+    path = xasprintf("%s/control", run);
+    if (!path)
+        return error_errnof(e, -ENOMEM, "agent %s", name);
+    r = mkdir_p(path, 0755);
+    if (r >= 0 && chmod(path, 0755) < 0) /* whatever our umask is */
+        r = -errno;
+    if (r < 0)
+        return error_errnof(e, r, "%s", path);
+    *ret = TAKE_PTR(path);
+    return 0;
+}
+
+static int compare_names(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_agent(const struct dirent *de)
+{
+    return agent_name_valid(de->d_name);
+}
+
+int agent_names(const char *store_path, char ***ret, Error *e)
+{
+    _cleanup_free_ char *path = xasprintf("%s/agents", store_path);
+    struct dirent **found = NULL;
+    char **names;
+    bool failed = false;
+    int n;
+
+    if (!path)
+        return error_errnof(e, -ENOMEM, "%s", store_path);
+    n = scandir(path, &found, is_agent, compare_names);
+    if (n < 0 && errno != ENOENT)
+        return error_errnof(e, -errno, "%s", path);
+    names = calloc((size_t) MAX(n, 0) + 1, sizeof(*names));
+    for (int i = 0; i < n; i++) {
+        if (names)
+            failed |= !(names[i] = strdup(found[i]->d_name));
+        free(found[i]);
+    }
+    free(found);
+    if (!names || failed) {
+        agent_names_free(names);
+        return error_errnof(e, -ENOMEM, "%s", path);
+    }
+    *ret = names;
+    return 0;
+}
+
+char **agent_names_free(char **names)
+{
+    for (char **p = names; p && *p; p++)
+        free(*p);
+    free(names);
+    return NULL;
 }

@@ -73,6 +73,7 @@ typedef struct Agent {
     const char *value_error; /* NULL: errors are not recorded */
     EvidenceRule *rules;
     size_t n_rules;
+    unsigned evidence_interval_seconds;     /* how often `moss daemon` reads the sessions; 0: as the daemon is told */
     const char *replay_directory;           /* mounted read-only at /moss/replay in the replayer's box */
     const char **replay_argv, **trace_argv; /* trace_argv NULL: no tracing */
     unsigned replay_turn_timeout_seconds, replay_timeout_seconds;
@@ -83,7 +84,11 @@ typedef struct Agent {
     unsigned coder_timeout_seconds;
     const char *
         *protected_globs; /* fnmatch(3) patterns of paths in the source that no candidate may touch; never NULL */
-    const char *allowed_signers; /* path of an ssh allowed_signers file; NULL: consent at a terminal only */
+    const char *allowed_signers;    /* path of an ssh allowed_signers file; NULL: consent at a terminal only */
+    bool control;                   /* the agent may speak to its control socket; see agent_control_directory() */
+    const char *webhook_url;        /* http or https; NULL: nobody is told */
+    const char *webhook_token_file; /* holds the bearer token; NULL: none is sent */
+    unsigned webhook_timeout_seconds;
 } Agent;
 
 /* Loads and checks a file of at most 1 MiB. Relative paths in it are taken from the file's own directory, and are absolute in agent->json. */
@@ -109,5 +114,14 @@ int agent_load_named(const char *store_path, const char *name, Agent **ret, Erro
 /* <run>/NAME, made if missing (0700): sockets and locks. The caller frees. Run directory: $MOSS_RUN, /run/moss as root, $XDG_RUNTIME_DIR/moss
  * (/tmp/moss-UID without one, which must be ours alone). */
 int agent_run_directory(const char *name, char **ret, Error *e);
+
+/* <run>/NAME/control, made if missing (0755, in a directory that is ours alone): `moss daemon` listens at control.sock in it (evolve/control/server.h). Where agent.json says
+ * "control": true this directory is mounted read-only at /run/moss of the container: the directory, not the socket, which is another one each time that the daemon starts. */
+int agent_control_directory(const char *name, char **ret, Error *e);
+
+/* The names of all agents of a store, sorted: a NULL-terminated vector; agent_names_free() frees it. A store without agents is an empty one. */
+int agent_names(const char *store_path, char ***ret, Error *e);
+char **agent_names_free(char **names);
+DEFINE_TRIVIAL_CLEANUP(char **, agent_names_free)
 
 #endif

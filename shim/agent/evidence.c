@@ -114,11 +114,13 @@ static int parse_rule(EvidenceRule *rule, const Section *s, Error *e)
 
 int agent_parse_evidence(Agent *a, const Section *s, Error *e)
 {
-    static const char *const known[] = {"rules", NULL};
+    static const char *const known[] = {"rules", "intervalSeconds", NULL};
     json_t *rules, *rule;
     size_t i;
     int r = json_only(s->o, s->at, known, e);
 
+    if (r >= 0)
+        r = section_seconds(s, "intervalSeconds", 1, &a->evidence_interval_seconds, e);
     if (r >= 0)
         r = json_need(s->o, s->at, "rules", JSON_ARRAY, &rules, e);
     if (r < 0)

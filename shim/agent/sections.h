@@ -24,6 +24,8 @@ int agent_parse_sockets(Agent *a, const Section *s, Error *e);
 int agent_parse_limits(Agent *a, const Section *s, Error *e);
 int agent_parse_coder(Agent *a, const Section *s, Error *e);
 int agent_parse_consent(Agent *a, const Section *s, Error *e);
+/* webhooks.c */
+int agent_parse_webhooks(Agent *a, const Section *s, Error *e);
 /* probes.c */
 int agent_parse_probes(Agent *a, const Section *s, Error *e);
 int agent_parse_gate(Agent *a, const Section *s, Error *e);

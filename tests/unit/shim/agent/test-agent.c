@@ -41,7 +41,7 @@ TEST(malformed_files_are_refused_with_the_place_and_the_cause)
         check_bad(dirfd(d), name);
         n++;
     }
-    assert_true(n >= 60);
+    assert_true(n >= 70);
 }
 
 TEST(every_member_arrives)
@@ -83,6 +83,11 @@ TEST(every_member_arrives)
     assert_string_equal(a->coder_argv[0], "/coder/run");
     assert_string_equal(a->protected_globs[1], "LICENSE");
     assert_true(endswith(a->allowed_signers, "/good/signers"));
+    assert_int_equal(a->evidence_interval_seconds, 600);
+    assert_true(a->control);
+    assert_string_equal(a->webhook_url, "https://hooks.example/moss");
+    assert_true(endswith(a->webhook_token_file, "/good/token"));
+    assert_int_equal(a->webhook_timeout_seconds, 5);
     assert_int_equal(agent_can_evolve(a, NULL), 0);
 }
 
@@ -96,6 +101,8 @@ TEST(defaults_need_little)
     assert_int_equal(a->network, NETWORK_NONE);
     assert_string_equal(a->coder_adapter, "search");
     assert_null(a->allowed_signers);
+    assert_false(a->control);
+    assert_null(a->webhook_url);
     assert_null(a->run_env[0]);
     assert_null(a->protected_globs[0]);
     assert_int_equal(a->gate.gate_timeout_seconds, 40);
@@ -153,6 +160,40 @@ TEST(the_run_directory_must_be_ours)
     assert_int_equal(agent_run_directory("..", &again, &e), -EINVAL);
 }
 
+TEST(the_control_directory_can_be_entered_but_the_one_above_cannot)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    _cleanup_free_ char *path = NULL, *run = NULL;
+    mode_t mask = umask(077);
+    struct stat st;
+
+    assert_int_equal(setenv("MOSS_RUN", d.path, 1), 0);
+    assert_int_equal(agent_control_directory("clerk", &path, NULL), 0);
+    assert_int_equal(agent_run_directory("clerk", &run, NULL), 0);
+    assert_true(startswith(path, run) && endswith(path, "/control"));
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0755);
+    assert_int_equal(stat(run, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    umask(mask);
+}
+
+TEST(agents_are_listed_by_name_and_nothing_else_is)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    _cleanup_(agent_names_freep) char **none = NULL, **names = NULL;
+
+    assert_int_equal(agent_names(d.path, &none, NULL), 0);
+    assert_null(none[0]);
+    assert_int_equal(mkdirat_p(d.fd, "agents/zoe", 0700), 0);
+    assert_int_equal(mkdirat_p(d.fd, "agents/clerk", 0700), 0);
+    assert_int_equal(mkdirat_p(d.fd, "agents/.clerk.new", 0700), 0);
+    assert_int_equal(agent_names(d.path, &names, NULL), 0);
+    assert_string_equal(names[0], "clerk");
+    assert_string_equal(names[1], "zoe");
+    assert_null(names[2]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +203,8 @@ int main(void)
         UNIT(what_is_absolute_stays_so_when_the_file_moves),
         UNIT(a_missing_agent_says_how_to_add_it),
         UNIT(the_run_directory_must_be_ours),
+        UNIT(the_control_directory_can_be_entered_but_the_one_above_cannot),
+        UNIT(agents_are_listed_by_name_and_nothing_else_is),
     };
 
     return RUN_TESTS(tests);
