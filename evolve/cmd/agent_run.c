@@ -35,13 +35,12 @@ static int find_shim(char path[static PATH_MAX], Error *e)
     return 0;
 }
 
-/* 1 if a shim keeps it, 0 if none does. */
-static int is_kept(const char *name, json_t **ret_status, Error *e)
+/* 1 if a shim keeps it, also one that does not answer well; 0 if none does. */
+static int is_kept(const char *name)
 {
-    _cleanup_json_ json_t *request = json_pack("{s:s}", "op", "status");
-    int r = shim_call(name, request, ANSWER_USEC, NULL, NULL, ret_status, e);
+    _cleanup_json_ json_t *request = json_pack("{s:s}", "op", "status"), *status = NULL;
 
-    return r == -ENOENT ? 0 : r < 0 ? r : 1;
+    return shim_call(name, request, ANSWER_USEC, NULL, NULL, &status, NULL) != -ENOENT;
 }
 
 /* What the shim says, without its name in front and the end of the line. */
@@ -57,35 +56,38 @@ static int shim_failed(char *output, int status, Error *e)
                  : error_setf(e, -ECHILD, "moss-shim ended with status %d", status);
 }
 
-static int start(const Command *c, const Agent *a, Error *e)
+/* Runs `moss-shim VERB NAME` to its end. */
+static int call_shim(const Command *c, const Agent *a, const char *verb, uint64_t patience, Error *e)
 {
     char path[PATH_MAX];
-    const char *const argv[] = {path, "start", a->name, "--store", c->store_path, NULL};
-    const ProcessSpec spec = {
-        .argv = argv, .output_max = 65536, .timeout_usec = (a->gate.gate_timeout_seconds + 60ULL) * USEC_PER_SEC};
-    _cleanup_json_ json_t *status = NULL;
+    const char *const argv[] = {path, verb, a->name, "--store", c->store_path, NULL};
+    const ProcessSpec spec = {.argv = argv, .output_max = 65536, .timeout_usec = patience};
     _cleanup_free_ char *output = NULL;
-    Error none = {};
     int r;
 
-    r = is_kept(a->name, &status, &none);
-    if (r > 0)
-        return error_setf(e, -EALREADY, "%s is running already", a->name);
     r = find_shim(path, e);
     if (r < 0)
         return r;
     r = process_run(&spec, &output, e);
-    if (r < 0)
-        return r;
-    return r == 0 ? 0 : shim_failed(output, r, e);
+    return r > 0 ? shim_failed(output, r, e) : r;
 }
 
-static int stop(const Agent *a, Error *e)
+static int start(const Command *c, const Agent *a, Error *e)
 {
-    _cleanup_json_ json_t *request = json_pack("{s:s}", "op", "stop"), *answer = NULL;
-    uint64_t patience = (a->gate.drain_timeout_seconds * USEC_PER_SEC) + ANSWER_USEC;
+    if (is_kept(a->name) > 0)
+        return error_setf(e, -EALREADY, "%s is running already", a->name);
+    return call_shim(c, a, "start", (a->gate.gate_timeout_seconds + 60ULL) * USEC_PER_SEC, e);
+}
 
-    return shim_call(a->name, request, patience, NULL, NULL, &answer, e);
+/* 1 when it was stopped, 0 when it was not running. Returns when its shim is gone. */
+static int stop(const Command *c, const Agent *a, Error *e)
+{
+    int r;
+
+    if (is_kept(a->name) == 0)
+        return 0;
+    r = call_shim(c, a, "stop", (a->gate.drain_timeout_seconds + 60ULL) * USEC_PER_SEC, e);
+    return r < 0 ? r : 1;
 }
 
 static int finish(const Command *c, const Agent *a, int r, const char *done, const Error *e)
@@ -127,10 +129,8 @@ int agent_stop(int argc, char **argv)
 
     if (r != 0)
         return r;
-    r = stop(a, &e);
-    if (r == -ENOENT)
-        return finish(&c, a, 0, "was not running", &e);
-    return finish(&c, a, r, "stopped", &e);
+    r = stop(&c, a, &e);
+    return finish(&c, a, r, r == 0 ? "was not running" : "stopped", &e);
 }
 
 int agent_restart(int argc, char **argv)
@@ -142,10 +142,8 @@ int agent_restart(int argc, char **argv)
 
     if (r != 0)
         return r;
-    r = stop(a, &e);
-    if (r >= 0 || r == -ENOENT) {
-        e = (Error){};
+    r = stop(&c, a, &e);
+    if (r >= 0)
         r = start(&c, a, &e);
-    }
     return finish(&c, a, r, "started", &e);
 }

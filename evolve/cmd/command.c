@@ -3,7 +3,9 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "runtime/base/strbuf.h"
 #include "runtime/store/store.h"
 
 void command_done(Command *c)
@@ -28,6 +30,16 @@ static bool parse_number(const char *text, unsigned *ret)
     return true;
 }
 
+/* The shim, to which it is handed on, has a working directory of its own. */
+static char *absolute(const char *path)
+{
+    _cleanup_free_ char *cwd = path[0] == '/' ? NULL : getcwd(NULL, 0);
+
+    if (path[0] == '/')
+        return strdup(path);
+    return cwd ? xasprintf("%s/%s", cwd, path) : NULL;
+}
+
 int command_parse(int argc, char **argv, int min, const char *text, Command *ret)
 {
     static const struct option options[] = {
@@ -35,6 +47,7 @@ int command_parse(int argc, char **argv, int min, const char *text, Command *ret
         {"replace", no_argument, NULL, 'r'},     {"force", no_argument, NULL, 'f'},
         {"lines", required_argument, NULL, 'n'}, {},
     };
+    _cleanup_free_ char *fallback = NULL;
     const char *store = NULL;
     int c;
 
@@ -64,7 +77,8 @@ int command_parse(int argc, char **argv, int min, const char *text, Command *ret
     if (argc - optind < min || argc - optind > 1)
         return usage(text);
     ret->name = argv[optind];
-    ret->store_path = store ? strdup(store) : store_default_path();
+    fallback = store_default_path();
+    ret->store_path = store || fallback ? absolute(store ? store : fallback) : NULL;
     return ret->store_path ? 0 : EXIT_FAILED;
 }
 
