@@ -156,7 +156,7 @@ static int record(const EvoContext *c, const Ready *r, const char *consent, cons
     char now[21];
 
     clock_iso8601(now);
-    if (!o || json_object_update_missing(o, (json_t *) answer) < 0)
+    if (!o || (answer && json_object_update_missing(o, (json_t *) answer) < 0))
         return error_setf(e, -ENOMEM, "out of memory");
     json_object_set_new(o, "agent", json_string(c->agent_name));
     json_object_set_new(o, "at", json_string(now));
@@ -219,12 +219,24 @@ static int finish(const EvoContext *c, const Ready *r, const json_t *outcome, Er
     return committed ? 0 : 1;
 }
 
+/* A consent is spent when it is taken: not for an agent that nobody could swap. */
+static int check_shim(const EvoContext *c, Error *e)
+{
+    _cleanup_json_ json_t *request = json_pack("{ss}", "op", "status"), *answer = NULL;
+
+    if (!request)
+        return error_setf(e, -ENOMEM, "out of memory");
+    return shim_call(c->agent_name, request, 10 * USEC_PER_SEC, NULL, NULL, &answer, e);
+}
+
 static int apply(const EvoContext *c, const Ready *r, const ApplyOptions *o, Error *e)
 {
     _cleanup_(consent_grant_done) ConsentGrant grant = {};
     _cleanup_json_ json_t *outcome = NULL;
-    int q = take_consent(c, r, o, &grant, e);
+    int q = check_shim(c, e);
 
+    if (q >= 0)
+        q = take_consent(c, r, o, &grant, e);
     if (q >= 0)
         q = swap(c, r, grant.digest, &outcome, e);
     return q < 0 ? q : finish(c, r, outcome, e);
