@@ -41,7 +41,7 @@ typedef struct Launch {
 #define LAUNCH_INIT                                                                                                    \
     (Launch)                                                                                                           \
     {                                                                                                                  \
-        .start = -EBADF, .console = -EBADF, .new_session = true, .mounts = {.root = -EBADF, .null = -EBADF }           \
+        .start = -EBADF, .console = -EBADF, .new_session = true, .mounts = MOUNTS_INIT                                 \
     }
 
 void launch_init(void *launch, int sync);

@@ -42,9 +42,10 @@ void mounts_done(Mounts *m)
     if (m->sources && m->read_only)
         mounts_close_sources(m);
     fd_closep(&m->root);
+    fd_closep(&m->bundle);
     free(m->sources);
     free(m->read_only);
-    *m = (Mounts){.root = -EBADF, .null = -EBADF};
+    *m = (Mounts) MOUNTS_INIT;
 }
 
 int mounts_clone(int fd, bool recursive)

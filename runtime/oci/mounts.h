@@ -28,6 +28,12 @@ typedef struct Mounts {
     int null;          /* the host's /dev/null */
 } Mounts;
 
+#define MOUNTS_INIT                                                                                                    \
+    {                                                                                                                  \
+        .bundle = -EBADF, .root = -EBADF, .null = -EBADF                                                               \
+    }
+
+/* Takes over the fd of the bundle. */
 int mounts_init(Mounts *m, const Config *config, int bundle, Error *e);
 void mounts_done(Mounts *m);
 /* Closes all fds but that of the root. */

@@ -98,7 +98,7 @@ void process_own_streams(const ConfigProcess *p)
         if (fstat(fd, &st) < 0 || st.st_uid == p->uid || S_ISDIR(st.st_mode))
             continue;
         if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
-            continue;                          /* everybody's */
+            continue;                           /* everybody's */
         (void) !fchown(fd, p->uid, (gid_t) -1); /* an owner that this namespace does not know stays */
     }
 }

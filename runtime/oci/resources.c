@@ -145,7 +145,11 @@ int container_cgroup_open(const char *path, ContainerCgroup *ret, Error *e)
 
 int container_cgroup_remove(const ContainerCgroup *g, Error *e)
 {
-    return g->path ? cgroup_remove(g->top, g->path, e) : 0;
+    Error why = {};
+    int r = g->path ? cgroup_remove(g->top, g->path, &why) : 0;
+
+    /* somebody else has removed it meanwhile */
+    return r == -ENOENT || r == -ENODEV || r >= 0 ? 0 : error_setf(e, r, "%s", why.text);
 }
 
 /* ---- limits ---- */
