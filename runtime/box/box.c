@@ -278,6 +278,7 @@ static int make_plan(const BoxSpec *spec, Box *box, int *ret_channel, BoxPlan *p
         return error_errnof(e, -errno, "socketpair");
     *ret_channel = pair[0];
     plan->channel = pair[1];
+    plan->far_channel = pair[0];
     return 0;
 }
 

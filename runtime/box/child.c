@@ -267,6 +267,7 @@ _Noreturn void box_child(const BoxPlan *plan)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     (void) setsid();
+    (void) close(plan->far_channel);
     for (size_t i = 0; i < plan->n_given; i++) {
         char byte;
 

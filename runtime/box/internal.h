@@ -43,6 +43,7 @@ typedef struct BoxPlan {
     bool privileged;
     size_t n_given; /* mounts that the parent sends */
     int channel;
+    int far_channel; /* the parent's end: the child closes its copy, or it would never see the parent's death */
     int null_fd;
     uid_t outer_uid; /* what the one id of an unprivileged box is outside */
     gid_t outer_gid;
