@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stage baseline: every task is replayed twice with the incumbent. A complaint counts when the incumbent fails it both times, replayed at the narrowest width
- * at which it fails as it was recorded, else the narrowest at which it fails at all; a guard counts when it passes both times. The others are set aside, with the reason. */
+ * at which it fails as it was recorded, or else at the widest; a guard counts when it passes both times. The others are set aside, with the reason. */
 #include <ctype.h>
 #include <stdio.h>
 
@@ -22,8 +22,6 @@ typedef struct Probe {
     json_t *replayed; /* the task at this width */
     unsigned passed, failed, voided;
     unsigned alike;     /* of the failed: as it was recorded */
-    size_t fallback;    /* 1 + the narrowest width that fails, though not as recorded; 0: none */
-    bool fell_back;     /* no width fails as recorded: the fallback is what is replayed now */
     double score;       /* worst */
     uint64_t wall_usec; /* slowest */
     json_t *record;     /* of the last failed replay, for the coding agent */
@@ -148,22 +146,15 @@ static int replay_done(TrialResult *r, _unused_ void *userdata)
 
 static void probe_settle(Probe *p)
 {
-    bool guard = p->kind == TASK_GUARD;
+    bool guard = p->kind == TASK_GUARD, wider = !guard && p->width + 1 < task_widths(p->task);
 
-    if (guard ? p->passed == REPLAYS : p->alike == REPLAYS || (p->fell_back && p->failed == REPLAYS)) {
+    /* What fails otherwise than it did then may lack what came before, which no candidate can mend: it counts only with all of that. */
+    if (guard ? p->passed == REPLAYS : (wider ? p->alike : p->failed) == REPLAYS) {
         p->settled = p->kept = true;
         return;
     }
-    /* It may fail for want of what came before, which no candidate can mend: a wider replay that fails as recorded is the better one. */
-    if (!guard && p->failed == REPLAYS && p->fallback == 0)
-        p->fallback = p->width + 1;
-    if (!guard && !p->fell_back && p->width + 1 < task_widths(p->task)) {
+    if (wider) {
         p->width++;
-        return;
-    }
-    if (p->fallback > 0 && !p->fell_back) {
-        p->width = p->fallback - 1;
-        p->fell_back = true;
         return;
     }
     p->settled = true;

@@ -2,6 +2,7 @@
 /* The life of an engine: what it holds, how an evolution begins or is taken up again. walk.c goes through the stages. */
 #include "evolve/stage/engine.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -12,12 +13,14 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
+#include "runtime/base/process.h"
 #include "runtime/base/strbuf.h"
 #include "runtime/box/cgroup.h"
 #include "shim/client/client.h"
 
 #define LOCK_FILE "evolution.lock"
 #define WORKTREES "worktrees"
+#define LOCK_WAIT_USEC (10 * USEC_PER_SEC)
 
 /* ---- the lock ---- */
 
@@ -29,20 +32,41 @@ static pid_t lock_pid(int fd)
     return n > 0 ? (pid_t) strtol(text, NULL, 10) : 0;
 }
 
+static bool process_ended(pid_t pid)
+{
+    _cleanup_close_ int pidfd = pid > 0 ? pidfd_open_cloexec(pid) : -ESRCH;
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+    return pidfd == -ESRCH || (pidfd >= 0 && poll(&p, 1, 0) > 0);
+}
+
+/* A walk that was killed leaves children behind for a moment, which hold its lock until they notice. */
+static int lock_wait(int fd, const char *directory, Error *e)
+{
+    uint64_t deadline = clock_now() + LOCK_WAIT_USEC;
+
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK)
+            return error_errnof(e, -errno, "cannot lock %s/" LOCK_FILE, directory);
+        if (!process_ended(lock_pid(fd)) || clock_now() >= deadline)
+            return error_setf(e, -EBUSY, "process %d walks an evolution of this agent already; `moss evo stop` ends it",
+                              (int) lock_pid(fd));
+        (void) poll(NULL, 0, 20);
+    }
+    return 0;
+}
+
 static int lock_take(int dir, const char *directory, Error *e)
 {
     _cleanup_close_ int fd = openat(dir, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     char text[32];
-    int n;
+    int n, r;
 
     if (fd < 0)
         return error_errnof(e, -errno, "%s/" LOCK_FILE, directory);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK
-                   ? error_setf(e, -EBUSY,
-                                "process %d walks an evolution of this agent already; `moss evo stop` ends it",
-                                (int) lock_pid(fd))
-                   : error_errnof(e, -errno, "cannot lock %s/" LOCK_FILE, directory);
+    r = lock_wait(fd, directory, e);
+    if (r < 0)
+        return r;
     n = snprintf(text, sizeof(text), "%d\n", (int) getpid());
     if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t) n, 0) != n)
         return error_errnof(e, -errno, "%s/" LOCK_FILE, directory);
@@ -107,13 +131,16 @@ static int cgroup_open(Engine *g, Error *e)
 {
     Error why = {};
     int base = cgroup_open_base(&why), fd, r;
+    char digest[DIGEST_SIZE];
 
     if (base == -EOPNOTSUPP)
         return 0;
     if (base < 0)
         return error_setf(e, base, "%s", why.text);
     g->cgroup_base = base;
-    snprintf(g->cgroup_name, sizeof(g->cgroup_name), "evo-%s", g->agent->name);
+    /* Two stores may each have an agent of this name. */
+    hash_buffer(g->directory, strlen(g->directory), digest);
+    snprintf(g->cgroup_name, sizeof(g->cgroup_name), "evo-%s-%.8s", g->agent->name, digest);
     r = cgroup_remove(base, g->cgroup_name, e);
     if (r < 0)
         return r;
@@ -139,6 +166,7 @@ static int worktrees_open(Engine *g, Error *e)
 int engine_open(const EngineOptions *o, Engine **ret, Error *e)
 {
     _cleanup_(engine_freep) Engine *g = calloc(1, sizeof(*g));
+    _cleanup_free_ char *path = NULL;
     int r;
 
     if (!g)
@@ -149,9 +177,10 @@ int engine_open(const EngineOptions *o, Engine **ret, Error *e)
     g->began = clock_now();
     if (g->o.jobs == 0)
         g->o.jobs = 2 * (unsigned) MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
-    g->directory = xasprintf("%s/agents/%s", o->store_path, o->agent->name);
+    path = xasprintf("%s/agents/%s", o->store_path, o->agent->name);
+    g->directory = path ? realpath(path, NULL) : NULL;
     if (!g->directory)
-        return -ENOMEM;
+        return path ? error_errnof(e, -errno, "%s", path) : -ENOMEM;
     g->dir = r = agent_open_directory(o->store_path, o->agent->name, e);
     if (r < 0)
         return r;

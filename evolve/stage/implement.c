@@ -12,7 +12,7 @@
 #include "runtime/base/json.h"
 #include "runtime/base/strbuf.h"
 
-#define CHECKPOINT_USEC (30 * USEC_PER_SEC)
+#define CHECKPOINT_USEC (3 * USEC_PER_SEC)
 
 typedef struct Implement {
     Engine *g;
@@ -108,9 +108,7 @@ static int take_over(Implement *m, Error *e)
         return error_setf(e, r, "%s", why.text);
     if (r >= 0 && m->changes.n > 0)
         return 1;
-    g->p.coder_end = CODER_FAILED;
-    engine_say(g, NULL, "the coding agent failed: %s",
-               r < 0 ? why.text : "it says that it is done, and changed nothing");
+    engine_coder_failed(g, r < 0 ? why.text : "it says that it is done, and changed nothing");
     return 0;
 }
 
