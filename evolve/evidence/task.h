@@ -36,7 +36,7 @@ size_t task_widths(const json_t *task);
 json_t *task_at_width(const json_t *task, size_t width);
 
 /* Did a replay go wrong as it did then: the same answer again, or none again? A replay that goes wrong otherwise may lack something that came before,
- * which no change to the agent mends: try a wider one first. `task`: as it was replayed. True for a task that does not say what was recorded. */
+ * which no change to the agent mends: it counts only at the widest. `task`: as it was replayed. True for a task that does not say what was recorded. */
 bool task_failed_alike(const json_t *task, const json_t *transcript);
 
 #endif

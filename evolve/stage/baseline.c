@@ -148,7 +148,8 @@ static void probe_settle(Probe *p)
 {
     bool guard = p->kind == TASK_GUARD, wider = !guard && p->width + 1 < task_widths(p->task);
 
-    /* What fails otherwise than it did then may lack what came before, which no candidate can mend: it counts only with all of that. */
+    /* What fails otherwise than it did then may lack what came before, which no candidate can mend: it counts only
+     * with all of that. */
     if (guard ? p->passed == REPLAYS : (wider ? p->alike : p->failed) == REPLAYS) {
         p->settled = p->kept = true;
         return;
