@@ -1,0 +1,3 @@
+"""Ends with an exception."""
+
+raise RuntimeError("no model today")

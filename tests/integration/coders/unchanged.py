@@ -1,0 +1,5 @@
+"""Claims success and changes nothing."""
+
+import honest
+
+honest.main()
