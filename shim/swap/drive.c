@@ -178,8 +178,7 @@ static void on_event(IncarnationEvent event, const char *why, void *userdata)
     case INCARNATION_READY:
         d->failures = 0;
         feed(d, EVENT_GATE_PASSED, NULL, NULL);
-        if (quiet)
-            d->spec.settled(NULL, d->spec.userdata);
+        d->spec.settled(NULL, d->spec.userdata);
         break;
     case INCARNATION_NOT_READY:
         if (d->head.state == SWAP_SERVING)
@@ -468,6 +467,8 @@ static void step(Drive *d, const Queued *q)
     }
     for (size_t i = 0; i < s.n; i++)
         act(d, s.actions[i]);
+    if (d->head.state == SWAP_HALTED && before != SWAP_HALTED)
+        d->spec.settled(d->head.reason, d->spec.userdata);
 }
 
 /* Events that the actions of a step give wait until the step is over. The writing of the head comes first in every step that has one. */

@@ -67,7 +67,7 @@ if MODE == "exits":
 if MODE == "corrupts":
     with open(COUNTER, "w") as f:
         f.write("0")
-server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
+server = Server((os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])), Handler)
 
 
 def stop(*args):

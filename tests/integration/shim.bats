@@ -1,0 +1,257 @@
+#!/usr/bin/env bats
+# A kept agent, and the swap of its generation: what clients see, what the state is, what is left.
+
+bats_require_minimum_version 1.5.0
+load shim/lib
+
+setup_file() { shim_setup_file; }
+setup() {
+    [ "$(id -u)" = 0 ] || skip 'needs root'
+    shim_setup
+}
+teardown() { shim_teardown; }
+
+init_pid() { cat "$(find /sys/fs/cgroup -path "*kept-$NAME/init/cgroup.procs" | head -n 1)"; }
+
+# New connections as fast as one client makes them, until it is killed: what went wrong, one word a line.
+start_load() {
+    python3 - "$PORT" "$BATS_TEST_TMPDIR/load" <<'END' 3>&- &
+import socket, sys
+with open(sys.argv[2], "w", buffering=1) as out:
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as s:
+                s.sendall(b"GET /count HTTP/1.1\r\nHost: t\r\n\r\n")
+                print("answered" if s.recv(65536).startswith(b"HTTP/1.1 200") else "cut", file=out)
+        except ConnectionRefusedError:
+            print("refused", file=out)
+        except OSError:
+            print("cut", file=out)
+END
+    LOADER=$!
+    until [ -s "$BATS_TEST_TMPDIR/load" ]; do sleep 0.02; done
+}
+stop_load() {
+    kill "$LOADER"
+    wait "$LOADER" 2>/dev/null || true
+    LOADER=
+    refused=$(grep -c refused "$BATS_TEST_TMPDIR/load" || true)
+    answered=$(grep -c answered "$BATS_TEST_TMPDIR/load" || true)
+    echo "# answered $answered, refused $refused, cut $(grep -c cut "$BATS_TEST_TMPDIR/load" || true)" >&3
+}
+
+@test "an agent is started, asked, stopped, and leaves nothing" {
+    shim start "$NAME"
+    [ "$(state state)" = STEADY ]
+    [ "$(state ready)" = true ]
+    [ "$(get /count | jq .counter)" = 1 ]
+    run shim start "$NAME"
+    [ "$status" = 1 ]
+    [[ $output == *"is running already"* ]]
+    pid=$(state pid)
+    [ "$(awk '/^CapBnd/ {print $2}' "/proc/$pid/status")" = 0000000000000000 ]
+    [ "$(awk '/^NoNewPrivs/ {print $2}' "/proc/$pid/status")" = 1 ]
+    [ "$(awk '/^Uid/ {print $2}' "/proc/$pid/status")" -gt 65536 ]
+    [ "$(stat -c %u "$AGENT/epochs/0/counter")" = 1000 ]
+    shim stop "$NAME"
+    [ ! -e "/proc/$pid" ]
+    run shim status "$NAME"
+    [ "$status" = 1 ]
+    [[ $output == *"is not running"* ]]
+}
+
+@test "a good generation is swapped in under load: nobody is refused, PID 1 stays, the state goes along" {
+    next=$(generation good2)
+    shim start "$NAME"
+    start_load
+    init=$(init_pid)
+    shim swap "$NAME" "$next" --json >"$BATS_TEST_TMPDIR/answer"
+    [ "$(jq -r .outcome "$BATS_TEST_TMPDIR/answer")" = committed ]
+    [ "$(jq -r .rehearsed "$BATS_TEST_TMPDIR/answer")" = true ]
+    stop_load
+    echo "# pause $(jq .pause_usec "$BATS_TEST_TMPDIR/answer") us" >&3
+    [ "$refused" = 0 ]
+    [ "$(state generation)" = "$next" ]
+    [ "$(get /count | jq -r .mode)" = good2 ]
+    [ "$(get /count | jq .counter)" -ge "$answered" ]
+    [ "$(init_pid)" = "$init" ]
+    [ "$(wc -l <"$AGENT/swaps.jsonl")" = 1 ]
+
+    # And back, by the operator.
+    run -0 shim rollback "$NAME" --json
+    [ "$(get /count | jq -r .mode)" = good ]
+    [ "$(wc -l <"$AGENT/swaps.jsonl")" = 2 ]
+}
+
+@test "a bad candidate is refused by its rehearsal: the users notice nothing" {
+    shim start "$NAME"
+    pid=$(state pid)
+    for mode in exits never-ready corrupts; do
+        get /count
+        run shim swap "$NAME" "$(generation $mode)" --json
+        [ "$status" = 3 ]
+        [[ $output == *'"outcome": "rolled_back"'* ]]
+        [[ $output == *'rehearsal: '* ]]
+        [[ $output == *'"pause_usec": null'* ]]
+    done
+    [ "$(state pid)" = "$pid" ]
+    [ "$(get /count | jq .counter)" = 4 ]
+    [ "$(wc -l <"$AGENT/swaps.jsonl")" = 3 ]
+    [ "$(ls "$AGENT/epochs")" = 0 ]
+}
+
+@test "a candidate that ends at once, is never ready, or spoils the state is rolled back by itself" {
+    shim start "$NAME"
+    start_load
+    for mode in exits never-ready; do
+        before=$(get /count | jq .counter)
+        run shim swap "$NAME" "$(generation $mode)" --no-rehearsal --json
+        [ "$status" = 3 ]
+        [[ $output == *'"outcome": "rolled_back"'* ]]
+        [ "$(state generation)" = "$GOOD" ]
+        [ "$(get /count | jq .counter)" -gt "$before" ]
+    done
+    stop_load
+    [ "$refused" = 0 ]
+    [ "$(state state)" = STEADY ]
+    [ "$(wc -l <"$AGENT/swaps.jsonl")" = 2 ]
+}
+
+@test "a candidate that sickens or crashes in its bake is rolled back with what clients wrote" {
+    shim start "$NAME"
+    get /count
+    for mode in sickens crashes; do
+        shim swap "$NAME" "$(generation $mode)" --no-rehearsal --json >"$BATS_TEST_TMPDIR/answer" 2>"$BATS_TEST_TMPDIR/error" 3>&- &
+        swapper=$!
+        until [ "$(state state)" = SERVING ]; do sleep 0.05; done
+        before=$(get /count | jq .counter)
+        wait "$swapper" || true
+        [ "$(jq -r .outcome "$BATS_TEST_TMPDIR/answer")" = rolled_back ]
+        [ "$(get /count | jq -r .mode)" = good ]
+        [ "$(get /count | jq .counter)" -gt "$before" ]
+    done
+}
+
+@test "an agent that ignores SIGTERM is drained all the same" {
+    shim start "$NAME"
+    shim swap "$NAME" "$(generation stubborn)"
+    shim swap "$NAME" "$(generation good3)"
+    [ "$(get /count | jq -r .mode)" = good3 ]
+}
+
+@test "an agent that is killed is started again, and nobody is refused meanwhile" {
+    shim start "$NAME"
+    start_load
+    for _ in 1 2 3; do
+        pid=$(state pid)
+        kill -9 "$pid"
+        until [ "$(state pid)" != "$pid" ] && [ "$(state ready)" = true ]; do sleep 0.05; done
+    done
+    stop_load
+    [ "$refused" = 0 ]
+    [ "$answered" -gt 0 ]
+    [ "$(state restarts)" = 3 ]
+}
+
+@test "a shim that is killed leaves the agent serving, and the next one takes over the container" {
+    shim start "$NAME"
+    get /count
+    start_load
+    pid=$(pgrep -f "^$MOSS_BUILD/moss-shim start $NAME\$")
+    kill -9 $pid
+    [ "$(get /count | jq -r .mode)" = good ]
+    shim start "$NAME"
+    [ "$(state ready)" = true ]
+    shim swap "$NAME" "$(generation good2)"
+    stop_load
+    [ "$refused" = 0 ]
+    [ "$(get /count | jq -r .mode)" = good2 ]
+}
+
+@test "a shim that is killed in the middle of a swap comes back to a generation that works" {
+    shim start "$NAME"
+    get /count
+    for state in PREPARED TRYING SERVING; do
+        flag=
+        [ $state = PREPARED ] || flag=--no-rehearsal
+        mode=good-$state
+        [ $state = PREPARED ] || mode=sickens
+        [ $state != TRYING ] || mode=never-ready
+        shim swap "$NAME" "$(generation $mode)" $flag --json >/dev/null 2>&1 3>&- &
+        until [ "$(state state)" = $state ]; do sleep 0.02; done
+        kill -9 $(pgrep -f "^$MOSS_BUILD/moss-shim start $NAME\$")
+        wait $! || true
+        shim start "$NAME"
+        [ "$(state state)" = STEADY ]
+        [ "$(get /count | jq -r .mode)" = good ]
+    done
+    [ "$(jq -r .outcome "$AGENT/swaps.jsonl" | sort -u)" = rolled_back ]
+    [ "$(wc -l <"$AGENT/swaps.jsonl")" = 3 ]
+    [ "$(get /count | jq .counter)" -ge 5 ]
+}
+
+@test "a port that somebody else has is said to be taken" {
+    python3 -c "import socket,time; s=socket.socket(); s.bind(('127.0.0.1', $PORT)); s.listen(); time.sleep(60)" 3>&- &
+    taker=$!
+    until ss -ltn 2>/dev/null | grep -q ":$PORT" || python3 -c "import socket; socket.create_connection(('127.0.0.1', $PORT))" 2>/dev/null; do sleep 0.05; done
+    run shim start "$NAME"
+    kill $taker
+    [ "$status" = 1 ]
+    [[ $output == *"does not become ready"* ]]
+    [[ $(shim logs "$NAME") == *"Address already in use"* ]]
+}
+
+@test "with a network of its own nothing of the container is seen outside, and the probes reach it" {
+    sed -i 's/"mode": "host"/"mode": "none"/' "$AGENT/agent.json"
+    shim start "$NAME"
+    [ "$(state ready)" = true ]
+    run ! get /count
+    shim swap "$NAME" "$(generation good2)"
+    [ "$(state ready)" = true ]
+}
+
+@test "a damaged head is refused, never guessed" {
+    shim start "$NAME"
+    shim stop "$NAME"
+    sed -i 's/"epoch": 0/"epoch": 1/' "$AGENT/head.json"
+    run shim start "$NAME"
+    [ "$status" = 1 ]
+    [[ $output == *"sha256"* ]]
+}
+
+@test "a full disk stops a swap, not the agent, and loses nothing" {
+    shim_teardown
+    mkdir "$BATS_TEST_TMPDIR/small"
+    mount -t tmpfs -o size=128m tmpfs "$BATS_TEST_TMPDIR/small"
+    STORE_DIRECTORY=$BATS_TEST_TMPDIR/small
+    shim_setup
+    shim start "$NAME"
+    get /count
+    next=$(generation good2)
+    head -c 2m /dev/zero >"$AGENT/epochs/0/ballast"
+    dd if=/dev/zero of="$STORE_DIRECTORY/filler" bs=64k 2>/dev/null || true
+    run shim swap "$NAME" "$next" --json --no-rehearsal
+    echo "$output"
+    [ "$status" -ne 0 ]
+    [[ $output == *"No space left"* ]]
+    [ "$(state state)" = STEADY ]
+    [ "$(get /count | jq -r .mode)" = good ]
+    rm "$STORE_DIRECTORY/filler"
+    [ "$(get /count | jq .counter)" -ge 2 ]
+    shim swap "$NAME" "$next"
+    [ "$(get /count | jq -r .mode)" = good2 ]
+    shim stop "$NAME"
+    umount "$STORE_DIRECTORY"
+}
+
+@test "a link of its own reaches the agent from outside, and goes with it" {
+    sed -i -e 's|"mode": "host"|"mode": "veth", "address": "10.213.7.2/30"|' \
+        -e "s/\"port\": $PORT/\"host\": \"10.213.7.2\", \"port\": $PORT/" \
+        -e "s/\"PORT\": \"$PORT\"/\"PORT\": \"$PORT\", \"HOST\": \"0.0.0.0\"/" "$AGENT/agent.json"
+    shim start "$NAME"
+    curl -sS --max-time 5 "http://10.213.7.2:$PORT/count"
+    shim swap "$NAME" "$(generation good2)"
+    curl -sS --max-time 5 "http://10.213.7.2:$PORT/count" | grep good2
+    shim stop "$NAME"
+    run ! grep -q 10.213.7 /proc/net/fib_trie
+}
