@@ -50,14 +50,14 @@ objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 
 LIBRARIES := runtime/base runtime/box runtime/store runtime/oci \
 	shim/agent shim/client shim/swap shim/probe shim/hold \
-	evolve/evidence evolve/stage evolve/coder evolve/trial evolve/grade evolve/verdict evolve/consent evolve/ledger evolve/report
+	evolve/evidence evolve/stage evolve/coder evolve/trial evolve/grade evolve/verdict evolve/consent evolve/ledger evolve/report evolve/control
 archive = $(BUILD)/lib/$(subst /,-,$(1)).a
 ARCHIVES := $(foreach l,$(LIBRARIES),$(call archive,$(l)))
 archives = $(foreach l,$(1),$(call archive,$(l)))
 
 RUNTIME_LIBS := runtime/oci runtime/store runtime/box runtime/base
 SHIM_LIBS := shim/swap shim/probe shim/hold shim/client shim/agent runtime/store runtime/box runtime/base
-EVOLVE_LIBS := evolve/stage evolve/report evolve/verdict evolve/consent evolve/trial evolve/coder evolve/grade evolve/evidence \
+EVOLVE_LIBS := evolve/control evolve/stage evolve/report evolve/verdict evolve/consent evolve/trial evolve/coder evolve/grade evolve/evidence \
 	evolve/ledger shim/client shim/agent runtime/store runtime/box runtime/base
 
 SMALL_LIBS := -ljansson -lseccomp -lcap -lsodium

@@ -13,6 +13,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 int agent_main(int argc, char **argv);
 int generations_main(int argc, char **argv);
+int daemon_main(int argc, char **argv);
 
 /* Options that all agent verbs take; see command_parse(). */
 typedef struct Command {

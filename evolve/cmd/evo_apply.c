@@ -3,6 +3,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "evolve/cmd/hook.h"
 #include "evolve/cmd/ready.h"
 #include "evolve/stage/engine.h"
 #include "runtime/base/clock.h"
@@ -197,7 +198,8 @@ static int swap(const EvoContext *c, const Ready *r, const char *consent, json_t
         return error_setf(e, -ENOMEM, "out of memory");
     q = shim_call(c->agent_name, request, silence_limit(&c->agent->gate), show_event, (void *) c, &answer, &why);
     if (q < 0) {
-        (void) record(c, r, consent, NULL, why.code ? why.text : strerror(-q), &failed, e);
+        if (record(c, r, consent, NULL, why.code ? why.text : strerror(-q), &failed, e) >= 0)
+            hook_applied(c, failed);
         return error_setf(e, q, "the swap failed: %s", why.code ? why.text : strerror(-q));
     }
     return record(c, r, consent, answer, NULL, ret_record, e);
@@ -210,6 +212,7 @@ static int finish(const EvoContext *c, const Ready *r, const json_t *outcome, Er
     bool committed = streq_ptr(name, "committed");
     int q = settle(c, r, committed, e);
 
+    hook_applied(c, outcome);
     if (q < 0)
         return q;
     if (c->json)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "evolve/cmd/evo.h"
+#include "evolve/cmd/hook.h"
 #include "evolve/report/report.h"
 #include "evolve/report/terminal.h"
 #include "evolve/stage/engine.h"
@@ -147,6 +148,7 @@ static int walk(const EvoContext *c, const EngineOptions *options, int announce_
     r = engine_walk(g, &end, &why, &e);
     if (r < 0)
         return evo_fail(c, r, &e);
+    hook_evolution_ended(c, engine_evolution(g), end, why);
     if (print_end(c, g, end, why) != 0)
         return 1;
     print_report(c, g);

@@ -13,6 +13,7 @@ static const struct {
 } verbs[] = {
     {"agent", "add, start, stop, restart, status, logs, list, remove the agents that are kept", agent_main},
     {"evo", "collect evidence, evolve an agent's source, apply what was found", evo_main},
+    {"daemon", "collect evidence all the time, serve the agents' control sockets", daemon_main},
     {"generations", "the builds of an agent that could be run", generations_main},
 };
 
