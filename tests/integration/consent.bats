@@ -89,7 +89,8 @@ PY
 
 # The shim's part of a swap, with this answer; with none it dies in the middle.
 play_shim() {
-    mkdir -p -m 0700 "$MOSS_RUN/clerk"
+    mkdir -p "$MOSS_RUN/clerk"
+    chmod 0700 "$MOSS_RUN/clerk"
     rm -f "$MOSS_RUN/clerk/shim.sock"
     python - "$MOSS_RUN/clerk/shim.sock" "$1" 3>&- <<'PY' &
 import json, socket, sys

@@ -94,7 +94,7 @@ field() { # EXPRESSION on the output as d
     done
     moss evo catch-up
     diff <(ls "$BATS_TEST_TMPDIR/reference/agents/clerk/evidence/chunks") <(ls "$agent/evidence/chunks")
-    [ "$(ls "$agent/evidence/chunks" | wc -l)" -eq 40 ]
+    [ "$(find "$agent/evidence/chunks" -name '[0-9a-f]*.json' | wc -l)" -eq 40 ]
     run -0 moss evo catch-up --json
     [ "$(field 'd["new_chunks"], d["lines"]')" = "(0, 0)" ]
 }
