@@ -171,6 +171,15 @@ static void crew_done(Crew *c)
     c->n = 0;
 }
 
+/* What workers that were killed had under way is nobody's any more: opening the store removes it. */
+static void sweep_drafts(const char *store_path)
+{
+    Store *store = NULL;
+
+    if (store_open(store_path, &store, NULL) >= 0)
+        store_free(store);
+}
+
 static _Noreturn void worker_main(const Engine *g, const ScreenPlan *plan, int socket, unsigned number, pid_t parent)
 {
     /* Its own session: what the terminal sends is for the engine, which ends its workers itself. */
@@ -346,6 +355,7 @@ int screen_run(Engine *g, const ScreenPlan *plan, int (*tried)(const ScreenReply
     }
     say_numbers(&run, true);
     crew_done(&run.crew);
+    sweep_drafts(plan->store_path);
     if (r < 0)
         return r;
     *ret_best = run.best;
