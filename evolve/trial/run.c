@@ -304,8 +304,16 @@ int trial_run_start(TrialRun *run, int base_layer, int cgroup, const char *name,
     r = start_candidate(run, cgroup, name, log, &why);
     if (r >= 0)
         return 0;
+    if (r == -ESRCH) { /* what it was to join has ended: there is nothing to wait for */
+        BoxResult replayer;
+
+        r = box_wait(run->replayer, UINT64_MAX, &replayer, e);
+        if (r >= 0)
+            r = collect_transcript(run, &replayer);
+        return r < 0 ? r : finish(run, e);
+    }
     /* A program that is not there, or no program: that is what the candidate is, not what the host could not do. */
-    if (r == -ENOENT || r == -EACCES || r == -ENOEXEC || r == -ENOTDIR || r == -ELOOP) {
+    if (r == -ENOENT || r == -EACCES || r == -ENOEXEC || r == -ENOTDIR || r == -ELOOP || r == -ELIBBAD) {
         snprintf(res->why, sizeof(res->why), "%.*s", (int) sizeof(res->why) - 1, why.text);
         return finish(run, e);
     }

@@ -23,7 +23,6 @@
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWTIME)
 #define NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 #define KILL_TIMEOUT (10 * USEC_PER_SEC)
-#define WATCH_INTERVAL (20 * USEC_PER_MSEC)
 
 /* Host ids for boxes: 32767 ranges in the upper half, which nothing else gives out. A PID is unique among what lives. */
 #define BASE_FIRST 0x80000000U
@@ -383,7 +382,7 @@ static int collect(Box *box)
 int box_wait(Box *box, uint64_t deadline, BoxResult *ret, Error *e)
 {
     for (;;) {
-        uint64_t until = box->watched ? MIN(deadline, clock_now() + WATCH_INTERVAL) : deadline;
+        uint64_t until = box->watched ? MIN(deadline, clock_now() + BOX_WATCH_INTERVAL) : deadline;
         struct pollfd p = {.fd = box->pidfd, .events = POLLIN};
         int r = collect(box);
 
@@ -391,10 +390,10 @@ int box_wait(Box *box, uint64_t deadline, BoxResult *ret, Error *e)
             return error_errnof(e, r, "box %s: cannot wait for it", box->name);
         if (r > 0)
             break;
+        (void) box_watch(box);
         if (clock_now() >= deadline)
             return error_setf(e, -ETIMEDOUT, "box %s still runs", box->name);
-        if (poll(&p, 1, clock_poll_timeout(until)) == 0)
-            (void) box_watch(box);
+        (void) poll(&p, 1, clock_poll_timeout(until));
     }
     *ret = box->result;
     return 0;

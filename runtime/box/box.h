@@ -112,7 +112,8 @@ int box_start(const BoxSpec *spec, Box **ret, Error *e);
 int box_pidfd(const Box *box);
 pid_t box_pid(const Box *box);
 
-/* Samples a BOX_LIMITS_WATCHED box and kills it when it is over its memory limit: to be called every 20 to 50 ms while one waits. */
+/* Samples a BOX_LIMITS_WATCHED box and kills it when it is over its memory limit: to be called every 20 to 50 ms while one waits, by itself or by
+ * box_wait(), which does it. Called more often it does nothing. */
 int box_watch(Box *box);
 
 /* Waits until PID 1 of the box has ended, at most until `deadline` (CLOCK_BOOTTIME, clock.h), watching as it goes. -ETIMEDOUT: it still runs. */

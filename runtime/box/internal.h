@@ -17,7 +17,8 @@
 #define BOX_LOWERS_MAX 128
 #define BOX_GIVEN_MAX (BOX_LOWERS_MAX + 1 + BOX_MOUNTS_MAX)
 #define BOX_IDS 65536U
-#define BOX_UPPER_MIN (1U << 20) /* of a read-only root: for mount points that are missing */
+#define BOX_WATCH_INTERVAL 20000U /* microseconds */
+#define BOX_UPPER_MIN (1U << 20)  /* of a read-only root: for mount points that are missing */
 
 struct Box {
     char name[65];
@@ -34,6 +35,7 @@ struct Box {
     bool ended;
     uint64_t memory;
     uint64_t peak;
+    uint64_t next_watch;
     BoxResult result; /* once it ended */
 };
 

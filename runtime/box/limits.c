@@ -6,6 +6,7 @@
 
 #include "cgroup.h"
 #include "internal.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
@@ -201,11 +202,12 @@ static uint64_t proportional(pid_t pid)
 
 int box_watch(Box *box)
 {
-    uint64_t sum = 0;
+    uint64_t sum = 0, now = clock_now();
     Walk w;
 
-    if (!box->watched || box->ended || box->over_limit)
+    if (!box->watched || box->ended || box->over_limit || now < box->next_watch)
         return 0;
+    box->next_watch = now + BOX_WATCH_INTERVAL;
     find_processes(box, &w);
     for (size_t i = 0; i < w.n; i++)
         sum += resident(w.pids[i]);
