@@ -6,39 +6,40 @@
 
 #define TEXT_MAX 8192
 
-/* How likely a fault is of this kind; from experience with hand-made faults of all kinds, not from any agent's. */
+/* How likely a fault is of this kind, and how much of that an edit of the kind keeps when its text is unlike all other: borrowed statements and names
+ * live by resemblance, a turned comparison does not. */
 static const struct {
     const char *name;
-    double prior;
+    double prior, unlike;
 } operators[OPERATORS] = {
-    [OPERATOR_SIBLING] = {"sibling", 1.0},
-    [OPERATOR_INSERT] = {"insert", 0.25},
-    [OPERATOR_RESEMBLE] = {"resemble", 0.5},
-    [OPERATOR_DELETE] = {"delete", 0.55},
-    [OPERATOR_UNWRAP] = {"unwrap", 0.3},
-    [OPERATOR_SWAP] = {"swap", 0.5},
-    [OPERATOR_INDENT] = {"indent", 0.6},
-    [OPERATOR_FLOW] = {"flow", 0.45},
-    [OPERATOR_HANDLER] = {"handler", 0.5},
-    [OPERATOR_COMPARE] = {"compare", 0.55},
-    [OPERATOR_CONDITION] = {"condition", 0.45},
-    [OPERATOR_NUMBER] = {"number", 0.4},
-    [OPERATOR_ARITHMETIC] = {"arithmetic", 0.5},
-    [OPERATOR_TRUTH] = {"truth", 0.5},
-    [OPERATOR_SLICE] = {"slice", 0.9},
-    [OPERATOR_INDEX] = {"index", 0.5},
-    [OPERATOR_NAME] = {"name", 0.55},
-    [OPERATOR_NAMES] = {"names", 0.4},
-    [OPERATOR_ATTRIBUTE] = {"attribute", 0.45},
-    [OPERATOR_METHOD] = {"method", 0.45},
-    [OPERATOR_STRING] = {"string", 0.4},
-    [OPERATOR_PIECE] = {"piece", 0.55},
-    [OPERATOR_ORDER] = {"order", 0.7},
-    [OPERATOR_ELEMENT] = {"element", 0.5},
-    [OPERATOR_CALL] = {"call", 0.5},
-    [OPERATOR_CHOICE] = {"choice", 0.45},
-    [OPERATOR_OWN] = {"own", 0.8},
-    [OPERATOR_PAIR] = {"pair", 1.0},
+    [OPERATOR_SIBLING] = {"sibling", 1.0, 0.3},
+    [OPERATOR_INSERT] = {"insert", 0.25, 0.3},
+    [OPERATOR_RESEMBLE] = {"resemble", 0.5, 0.2},
+    [OPERATOR_DELETE] = {"delete", 0.6, 0.6},
+    [OPERATOR_UNWRAP] = {"unwrap", 0.35, 0.6},
+    [OPERATOR_SWAP] = {"swap", 0.5, 0.5},
+    [OPERATOR_INDENT] = {"indent", 0.6, 0.6},
+    [OPERATOR_FLOW] = {"flow", 0.45, 0.4},
+    [OPERATOR_HANDLER] = {"handler", 0.5, 0.4},
+    [OPERATOR_COMPARE] = {"compare", 0.6, 0.7},
+    [OPERATOR_CONDITION] = {"condition", 0.45, 0.4},
+    [OPERATOR_NUMBER] = {"number", 0.45, 0.6},
+    [OPERATOR_ARITHMETIC] = {"arithmetic", 0.6, 0.7},
+    [OPERATOR_TRUTH] = {"truth", 0.6, 0.8},
+    [OPERATOR_SLICE] = {"slice", 0.9, 0.6},
+    [OPERATOR_INDEX] = {"index", 0.5, 0.5},
+    [OPERATOR_NAME] = {"name", 0.55, 0.15},
+    [OPERATOR_NAMES] = {"names", 0.4, 0.15},
+    [OPERATOR_ATTRIBUTE] = {"attribute", 0.45, 0.3},
+    [OPERATOR_METHOD] = {"method", 0.5, 0.3},
+    [OPERATOR_STRING] = {"string", 0.4, 0.3},
+    [OPERATOR_PIECE] = {"piece", 0.55, 0.5},
+    [OPERATOR_ORDER] = {"order", 0.7, 0.6},
+    [OPERATOR_ELEMENT] = {"element", 0.5, 0.4},
+    [OPERATOR_CALL] = {"call", 0.5, 0.3},
+    [OPERATOR_CHOICE] = {"choice", 0.5, 0.7},
+    [OPERATOR_OWN] = {"own", 0.8, 0.6},
+    [OPERATOR_PAIR] = {"pair", 1.0, 1.0},
 };
 
 const char *operator_name(Operator op)
@@ -162,7 +163,8 @@ uint64_t edits_hash(const Edit *edits, uint32_t n)
 
 typedef struct Verdict {
     bool possible;
-    double plausibility;
+    double usual;   /* share of what comes that the tree knows */
+    double unusual; /* share of what goes that it knows from here alone */
 } Verdict;
 
 static bool token_in(const Tokens *tokens, const Token *t)
@@ -182,6 +184,18 @@ static bool bound_within(const File *f, const Tokens *new, size_t i)
         if (token_is(f, &new->items[k + 1], "=") || (k > 0 && token_is(f, &new->items[k - 1], "for")))
             return true;
     }
+    return false;
+}
+
+/* A method that lists or maps have anyway, used here or not. */
+static bool is_everybodys(const File *f, const Token *t)
+{
+    static const char *const names[] = {"append",     "extend", "insert", "update", "add",
+                                        "setdefault", "get",    "pop",    "copy"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (token_is(f, t, names[i]))
+            return true;
     return false;
 }
 
@@ -205,7 +219,7 @@ static bool names_work(const Site *site, const File *f, const Tokens *old, const
         if (token_in(old, t))
             continue;
         if (i > 0 && token_is(f, t - 1, ".")) {
-            if (!tree_is_attribute(tree, t->symbol) && !tree_is_bound(tree, t->symbol))
+            if (!tree_is_attribute(tree, t->symbol) && !tree_is_bound(tree, t->symbol) && !is_everybodys(f, t))
                 return false;
         } else if (i + 1 < new->n && token_is(f, t + 1, "=") && i > 0 &&
                    (token_is(f, t - 1, ",") || token_is(f, t - 1, "("))) {
@@ -294,7 +308,8 @@ static int judge(const Site *site, const Edit *e, Verdict *ret)
     gained = known_share(s->tree, &new, &old, 1);
     lost = known_share(s->tree, &old, &new, 2);
     ret->possible = true;
-    ret->plausibility = (0.2 + 0.8 * (gained < 0 ? 0.7 : gained)) * (1.3 - 0.6 * (lost < 0 ? 0.5 : lost));
+    ret->usual = gained < 0 ? 0.7 : gained;
+    ret->unusual = lost < 0 ? 0.5 : 1 - lost;
     return 0;
 }
 
@@ -325,7 +340,7 @@ int candidate_edits(const Site *site, const Edit *edits, uint32_t n, Operator op
         r = judge(site, &edits[i], &v);
         if (r < 0 || !v.possible)
             return r;
-        plausibility += v.plausibility / n;
+        plausibility += (operators[op].unlike + (1 - operators[op].unlike) * v.usual) * (0.7 + 0.6 * v.unusual) / n;
     }
     r = search_know(s, c.hash, &new);
     if (r < 0 || !new)

@@ -51,7 +51,38 @@ static int wrap(const Site *site, Range v, const char *function, Symbol symbol, 
                              weight);
 }
 
-/* Functions of one parameter that the module has or gets from elsewhere. */
+/* A function that nothing calls: around the value, or as the key it is sorted by. */
+static int use_idle(const Site *site, Range v, const char *function)
+{
+    char *text = site_text(site, v.from, v.to);
+    int r =
+        candidate_replace(site, v.from, v.to, text ? arena_printf(site->search->arena, "%s(%s)", function, text) : NULL,
+                          OPERATOR_CALL, 1.5);
+
+    if (r < 0 || v.from == 0 || !expr_is(site, v.from - 1, "in"))
+        return r;
+    return candidate_replace(site, v.from, v.to,
+                             arena_printf(site->search->arena, "sorted(%s, key=%s)", text, function), OPERATOR_CALL,
+                             1.5);
+}
+
+static int put_function_around(const Site *site, Range v, const File *f, const Function *fn)
+{
+    const char *name = symbol_text(site->search->symbols, fn->name);
+    uint32_t function = site_statement(site)->function;
+    bool idle = tree_occurs(site->search->tree, fn->name) <= 1;
+
+    if (startswith(name, "__"))
+        return 0;
+    if (fn->parent == NONE && !fn->class && fn->n_parameters == 1 && scope_sees(site->file, site->at, fn->name))
+        return idle ? use_idle(site, v, name) : wrap(site, v, name, fn->name, 0.4);
+    if (idle && fn->class && fn->n_parameters <= 2 && function != NONE && f == site->file &&
+        fn->class == site->file->functions[function].class)
+        return use_idle(site, v, arena_printf(site->search->arena, "self.%s", name));
+    return 0;
+}
+
+/* Functions of one parameter that the module has or gets from elsewhere, and common ones. */
 static int put_around(const Site *site)
 {
     static const char *const common[] = {"list", "dict", "sorted", "reversed", "str", "int", "len"};
@@ -69,19 +100,8 @@ static int put_around(const Site *site)
         for (size_t i = 0; i < ARRAY_SIZE(common) && r >= 0; i++)
             r = wrap(site, values[v], common[i], symbol(site->search->symbols, common[i]), i < 2 ? 0.35 : 0.25);
         for (size_t f = 0; f < tree->n_files && r >= 0; f++)
-            for (size_t k = 0; k < tree->files[f].n_functions && r >= 0; k++) {
-                const Function *fn = &tree->files[f].functions[k];
-                double weight = tree_occurs(tree, fn->name) <= 1 ? 2 : 0.4;
-                const char *name = symbol_text(site->search->symbols, fn->name);
-
-                if (fn->parent == NONE && !fn->class && fn->n_parameters == 1 &&
-                    scope_sees(site->file, site->at, fn->name))
-                    r = wrap(site, values[v], name, fn->name, weight);
-                else if (fn->class && fn->n_parameters <= 2 && site_statement(site)->function != NONE &&
-                         &tree->files[f] == site->file &&
-                         fn->class == site->file->functions[site_statement(site)->function].class)
-                    r = wrap(site, values[v], arena_printf(site->search->arena, "self.%s", name), fn->name, weight);
-            }
+            for (size_t k = 0; k < tree->files[f].n_functions && r >= 0; k++)
+                r = put_function_around(site, values[v], &tree->files[f], &tree->files[f].functions[k]);
     }
     return r;
 }
@@ -160,10 +180,11 @@ static int own_value(const Site *site)
     const Statement *s = site_statement(site);
     int r = 0;
 
-    if (s->kind != STATEMENT_SIMPLE || !expr_is(site, 0, "self") || !expr_is(site, 3, "=") || s->n != 5)
+    if (s->kind != STATEMENT_SIMPLE || !expr_is(site, 0, "self") || !expr_is(site, 3, "=") ||
+        expr_primary_end(site, 4) != s->n || site_tokens(site)[s->n - 1].kind == TOKEN_CLOSE)
         return 0;
     for (size_t i = 0; i < ARRAY_SIZE(values) && r >= 0; i++)
-        r = candidate_replace(site, 4, 5, values[i], OPERATOR_OWN, 0.4);
+        r = candidate_replace(site, 4, s->n, values[i], OPERATOR_OWN, s->n > 5 ? 0.7 : 0.4);
     return r;
 }
 

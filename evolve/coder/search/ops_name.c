@@ -127,7 +127,8 @@ static int other_globals(const Site *site, uint32_t i)
 {
     const File *f = site->file;
     const Token *t = &site_tokens(site)[i];
-    bool call = expr_is(site, i + 1, "("), constant = is_constant(symbol_text(site->search->symbols, t->symbol));
+    const char *own = symbol_text(site->search->symbols, t->symbol);
+    bool call = expr_is(site, i + 1, "("), constant = is_constant(own);
     int r = 0;
 
     if (t->kind == TOKEN_NUMBER)
@@ -143,7 +144,8 @@ static int other_globals(const Site *site, uint32_t i)
         if (b->function != NONE || bound->parent != NONE || b->name == t->symbol ||
             (k > 0 && f->bindings[k - 1].name == b->name))
             continue;
-        if (call ? is_function || bound->kind == STATEMENT_CLASS || bound->kind == STATEMENT_IMPORT
+        if (call ? is_function || ((bound->kind == STATEMENT_CLASS || bound->kind == STATEMENT_IMPORT) &&
+                                   !isupper((unsigned char) *name) == !isupper((unsigned char) *own))
                  : constant && is_constant(name))
             r = candidate_replace(site, i, i + 1, name, OPERATOR_NAME,
                                   tree_occurs(site->search->tree, b->name) <= 1 ? 1.5 : 0.5);
@@ -267,6 +269,64 @@ static int relatives(const Site *site, uint32_t i)
     return r;
 }
 
+/* insert(i, x) for append(x) and back; x[k] for x.get(k): what differs in more than its name. */
+static int rephrased(const Site *site, uint32_t i)
+{
+    Arena *arena = site->search->arena;
+    Range arguments[4];
+    uint32_t close;
+    size_t n;
+
+    if (i < 2 || !expr_is(site, i - 1, ".") || !expr_is(site, i + 1, "(") ||
+        (close = expr_partner(site, i + 1)) == NONE)
+        return 0;
+    n = expr_elements(site, i + 1, arguments, ARRAY_SIZE(arguments));
+    if (n == 2 && expr_is(site, i, "insert"))
+        return candidate_replace(site, i, close,
+                                 arena_printf(arena, "append(%s", site_text(site, arguments[1].from, arguments[1].to)),
+                                 OPERATOR_METHOD, 1);
+    if (n == 1 && expr_is(site, i, "append"))
+        return candidate_replace(site, i, close, arena_printf(arena, "insert(0, %s", site_text(site, i + 2, close)),
+                                 OPERATOR_METHOD, 0.6);
+    if (n >= 1 && EXPR_IS_ONE_OF(site, i, "get", "setdefault"))
+        return candidate_replace(site, i - 1, close + 1,
+                                 arena_printf(arena, "[%s]", site_text(site, arguments[0].from, arguments[0].to)),
+                                 OPERATOR_METHOD, 0.6);
+    return 0;
+}
+
+/* What is set to a value anew each time, where it may have to be added to. */
+static int accumulate(const Site *site)
+{
+    static const char *const adding[] = {"extend", "append", "update", "add"};
+    Arena *arena = site->search->arena;
+    const Statement *s = site_statement(site);
+    uint32_t target = expr_primary_end(site, 0), open;
+    char *left, *value;
+    int r = 0;
+
+    if (s->kind != STATEMENT_SIMPLE || target < 3 || !expr_is(site, target, "=") || target + 1 >= s->n ||
+        site->file->language != LANGUAGE_PYTHON)
+        return 0;
+    left = site_text(site, 0, target);
+    value = site_text(site, target + 1, s->n);
+    if (!left || !value)
+        return -ENOMEM;
+    for (size_t i = 0; i < ARRAY_SIZE(adding) && r >= 0; i++)
+        r = candidate_replace(site, 0, s->n, arena_printf(arena, "%s.%s(%s)", left, adding[i], value), OPERATOR_METHOD,
+                              i == 0 ? 0.7 : 0.5);
+    if (r >= 0)
+        r = candidate_replace(site, target, target + 1, "+=", OPERATOR_ARITHMETIC, 0.6);
+    open = site_tokens(site)[target - 1].partner - s->token;
+    if (r < 0 || !expr_is(site, target - 1, "]") || !expr_is(site, target + 1, "[") ||
+        expr_partner(site, target + 1) != s->n - 1)
+        return r;
+    return candidate_replace(site, 0, s->n,
+                             arena_printf(arena, "%s.setdefault(%s, []).append(%s)", site_text(site, 0, open),
+                                          site_text(site, open + 1, target - 1), site_text(site, target + 2, s->n - 1)),
+                             OPERATOR_METHOD, 0.8);
+}
+
 int ops_name(const Site *site)
 {
     const Statement *s = site_statement(site);
@@ -285,6 +345,8 @@ int ops_name(const Site *site)
         r = members(site, i);
         if (r >= 0)
             r = relatives(site, i);
+        if (r >= 0)
+            r = rephrased(site, i);
         if (r < 0 || !expr_is_variable(site, i))
             continue;
         r = other_terms(site, i, terms, idle, n);
@@ -293,5 +355,5 @@ int ops_name(const Site *site)
         if (r >= 0 && n > 0 && s->kind == STATEMENT_SIMPLE && scope_is_local(site->file, site->at, t->symbol))
             r = everywhere(site, i, terms, n);
     }
-    return r;
+    return r < 0 ? r : accumulate(site);
 }

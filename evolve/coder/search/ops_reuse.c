@@ -9,7 +9,7 @@
 
 #define BLOCK_LINES_MAX 4
 #define DONOR_TOKENS_MAX 80
-#define KEPT_PER_SITE 24 /* of each kind */
+#define KEPT_PER_SITE 16 /* of each kind */
 
 typedef struct Donor {
     const File *file;
@@ -173,6 +173,18 @@ static uint32_t counterpart(const File *f, uint32_t function, const Statement *o
     return best;
 }
 
+/* The share of a function's statements that have a counterpart in the other. */
+static double kinship(const File *f, uint32_t function, const File *g, uint32_t other)
+{
+    const Function *fn = &f->functions[function];
+    unsigned found = 0;
+    double a;
+
+    for (uint32_t i = fn->header + 1; i < fn->end; i++)
+        found += counterpart(g, other, &f->statements[i], i, &a) != NONE;
+    return fn->end > fn->header + 1 ? (double) found / (fn->end - fn->header - 1) : 0;
+}
+
 /* Whether the place behind `site` lies where the donor lies among what both functions do. */
 static void missing_step(const Site *site, const Site *donor, Donors *kept)
 {
@@ -192,7 +204,8 @@ static void missing_step(const Site *site, const Site *donor, Donors *kept)
     if ((before == NONE && behind == NONE) || (before != NONE && site->at < before) ||
         (behind != NONE && site->at >= behind))
         return;
-    weight = (alike_before + alike_behind) / 2 * nearness(site, donor);
+    weight = (alike_before + alike_behind) / 2 * nearness(site, donor) *
+             MIN(1.0, 0.2 + 1.2 * kinship(site->file, s->function, donor->file, d->function));
     /* right beside what it stands beside there */
     if (before == site->at && before_theirs == d->previous)
         weight *= 1.5;
@@ -275,6 +288,31 @@ static void resemble(const Site *site, const Site *donor, Donors *kept)
 
 /* ---- */
 
+/* A variable that nothing reads afterwards, or a way out in front of other statements. */
+static bool is_pointless(const Site *site, const char *text)
+{
+    const File *f = site->file;
+    const Statement *s = site_statement(site);
+    size_t n;
+
+    text += strspn(text, " \t");
+    n = strcspn(text, " \t(=.[");
+    if (s->next != NONE && ((n == 6 && memcmp(text, "return", n) == 0) ||
+                            (n == 5 && (memcmp(text, "raise", n) == 0 || memcmp(text, "break", n) == 0)) ||
+                            (n == 8 && memcmp(text, "continue", n) == 0)))
+        return true;
+    if (strncmp(text + n, " = ", 3) != 0)
+        return false;
+    for (uint32_t i = s->end; i < f->functions[s->function].end; i++)
+        for (uint32_t k = 0; k < f->statements[i].n; k++) {
+            const Token *t = statement_tokens(f, &f->statements[i]) + k;
+
+            if (t->end - t->start == n && memcmp(f->text + t->start, text, n) == 0)
+                return false;
+        }
+    return true;
+}
+
 static int propose(const Site *site, const Donor *d)
 {
     const Statement *s = site_statement(site);
@@ -288,6 +326,8 @@ static int propose(const Site *site, const Donor *d)
 
         if (r < 0 || !text)
             return r;
+        if (!replace && is_pointless(site, text))
+            continue;
         r = candidate_lines(site, first, n, text, d->op, all == 0 ? d->weight : d->weight * 0.8);
         if (r < 0)
             return r;

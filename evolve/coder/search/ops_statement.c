@@ -138,6 +138,27 @@ static bool depends(const File *f, uint32_t later, uint32_t earlier)
     return false;
 }
 
+static bool has_call(const Site *site)
+{
+    for (uint32_t i = 1; i < site_statement(site)->n; i++)
+        if (expr_is(site, i, "("))
+            return true;
+    return false;
+}
+
+/* Whether the order of two statements can matter: both do something, or they have a name in common. */
+static bool interact(const Site *a, const Site *b)
+{
+    if (has_call(a) && has_call(b))
+        return true;
+    for (uint32_t i = 0; i < site_statement(a)->n; i++)
+        for (uint32_t k = 0; k < site_statement(b)->n; k++)
+            if (site_tokens(a)[i].symbol == site_tokens(b)[k].symbol &&
+                token_is_identifier(a->file, &site_tokens(a)[i]) && !expr_is(a, i, "self"))
+                return true;
+    return site_statement(a)->kind == STATEMENT_HEADER || site_statement(b)->kind == STATEMENT_HEADER;
+}
+
 /* The statement changes places with the `distance` ones behind it. */
 static int swap(const Site *site)
 {
@@ -150,6 +171,7 @@ static int swap(const Site *site)
         return 0;
     for (unsigned distance = 1; distance <= 3 && next->next != NONE && r >= 0; distance++) {
         uint32_t end;
+        Site other = *site;
         const char *mine, *theirs;
         bool blocked = depends(f, next->next, site->at);
 
@@ -157,8 +179,8 @@ static int swap(const Site *site)
         end = block_last(f, next);
         if (next->kind > STATEMENT_HEADER || blocked)
             break;
-        if (ops_clause_follows(
-                &(const Site){.search = site->search, .file = f, .at = (uint32_t) (next - f->statements)}))
+        other.at = (uint32_t) (next - f->statements);
+        if (ops_clause_follows(&other) || !interact(site, &other))
             continue;
         mine = source_lines(site->search->arena, f, s->first, last);
         theirs = source_lines(site->search->arena, f, last + 1, end);

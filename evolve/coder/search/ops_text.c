@@ -17,38 +17,53 @@ static uint64_t use_of(const Site *site, uint32_t i)
     if (EXPR_IS_ONE_OF(site, i - 1, "==", "!=", "===", "!==", "in") && i >= 2)
         return hash64_number(3, t[i - 2].symbol);
     if (expr_is(site, i + 1, ":"))
-        return hash64_number(4, t[i - 1].symbol);
+        return 4;
     return 0;
 }
 
-/* The strings that stand elsewhere in the same use. */
+/* Whether one is the other with one character more, less or changed: a slip. */
+static bool nearly_equal(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b), from = 0, back = 0;
+
+    while (a[from] && a[from] == b[from])
+        from++;
+    while (back < MIN(n, m) - from && a[n - 1 - back] == b[m - 1 - back])
+        back++;
+    return n > 4 && m > 4 && MAX(n, m) - from - back <= 1;
+}
+
+/* The strings that stand elsewhere in the same use, or differ by a slip. */
 static int string(const Site *site, uint32_t i)
 {
     const Tree *tree = site->search->tree;
     uint64_t use = use_of(site, i);
     Symbol seen[STRINGS_MAX];
     size_t n = 0;
+    const char *own = symbol_text(site->search->symbols, site_tokens(site)[i].symbol);
     int r = 0;
 
-    if (!use)
-        return 0;
     for (size_t f = 0; f < tree->n_files; f++)
         for (uint32_t at = 0; at < tree->files[f].n_statements; at++) {
             const Site other = {.search = site->search, .file = &tree->files[f], .at = at};
 
             for (uint32_t k = 0; k < site_statement(&other)->n && n < STRINGS_MAX && r >= 0; k++) {
                 const Token *t = &site_tokens(&other)[k];
-                bool known = t->symbol == site_tokens(site)[i].symbol;
+                const char *text = symbol_text(site->search->symbols, t->symbol);
+                bool known = t->symbol == site_tokens(site)[i].symbol, slip;
 
-                if (t->kind != TOKEN_STRING || use_of(&other, k) != use)
+                if (t->kind != TOKEN_STRING || known)
+                    continue;
+                slip = nearly_equal(own, text);
+                if (!slip && (!use || use_of(&other, k) != use))
                     continue;
                 for (size_t q = 0; q < n; q++)
                     known |= seen[q] == t->symbol;
                 if (known)
                     continue;
                 seen[n++] = t->symbol;
-                r = candidate_replace(site, i, i + 1, symbol_text(site->search->symbols, t->symbol), OPERATOR_STRING,
-                                      other.file == site->file ? 1 : 0.6);
+                r = candidate_replace(site, i, i + 1, text, OPERATOR_STRING,
+                                      slip ? 2 : (use == 4 ? 0.3 : 1) * (other.file == site->file ? 1 : 0.6));
             }
         }
     return r;

@@ -4,7 +4,8 @@
 #include "evolve/coder/search/search.h"
 
 /* How fast one statement's, and one function's, further candidates fall back behind others'. */
-#define STATEMENT_DECAY 0.5
+#define STATEMENT_DECAY 0.6
+#define OPERATOR_DECAY 0.5 /* of one operator at one statement */
 #define FUNCTION_DECAY 0.15
 #define FUNCTION_SHARE 20.0
 
@@ -26,6 +27,7 @@ static int by_score(const void *a, const void *b)
 /* How many of the file's candidates came before, by statement and by function. */
 typedef struct Turns {
     uint32_t *statements, *functions;
+    uint32_t (*operators)[OPERATORS]; /* by statement */
 } Turns;
 
 static Turns *turns_new(Search *s)
@@ -36,7 +38,8 @@ static Turns *turns_new(Search *s)
     for (size_t i = 0; turns && i < tree->n_files; i++) {
         turns[i].statements = arena_alloc(s->arena, (tree->files[i].n_statements + 1) * sizeof(uint32_t));
         turns[i].functions = arena_alloc(s->arena, (tree->files[i].n_functions + 1) * sizeof(uint32_t));
-        if (!turns[i].statements || !turns[i].functions)
+        turns[i].operators = arena_alloc(s->arena, (tree->files[i].n_statements + 1) * sizeof(*turns[i].operators));
+        if (!turns[i].statements || !turns[i].functions || !turns[i].operators)
             return NULL;
     }
     return turns;
@@ -51,6 +54,13 @@ void search_rank(Search *s)
     qsort(s->candidates, s->n, sizeof(*s->candidates), by_score);
     if (!turns)
         return; /* without memory: by score alone */
+    for (size_t i = 0; i < s->n; i++) {
+        Candidate *c = &s->candidates[i];
+        Turns *t = &turns[c->file - s->tree->files];
+
+        c->score *= pow(1 + t->operators[c->statement][c->op]++, -OPERATOR_DECAY);
+    }
+    qsort(s->candidates, s->n, sizeof(*s->candidates), by_score);
     for (size_t i = 0; i < s->n; i++) {
         Candidate *c = &s->candidates[i];
         Turns *t = &turns[c->file - s->tree->files];

@@ -10,7 +10,7 @@
 #define PROPOSALS_MAX 150000
 #define STATEMENTS_MAX 3000
 #define TOKENS_MAX 300 /* larger statements are tables: no operator looks into them */
-#define SUSPICION_MIN 1e-4
+#define SUSPICION_MIN 1e-6
 
 typedef struct Place {
     const File *file;

@@ -8,6 +8,8 @@
 #define NEVER_RUN 0.004
 #define OUTSIDE_FUNCTIONS 0.6
 #define HEADER_OF_FUNCTION 0.6
+#define NEAR_ENOUGH 0.9
+#define CROWDING 0.5
 
 /* ---- words ---- */
 
@@ -176,6 +178,48 @@ static void lift_headers(File *f, const Hints *h)
     }
 }
 
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *) a, y = *(const double *) b;
+
+    return x > y ? -1 : x < y;
+}
+
+/* A fault is in one place: the more places are as suspicious as this one, the less each of them is. */
+static int share_out(Arena *arena, Tree *tree)
+{
+    double *all;
+    size_t n = 0;
+
+    for (size_t i = 0; i < tree->n_files; i++)
+        n += tree->files[i].n_statements;
+    all = arena_alloc(arena, (n + 1) * sizeof(*all));
+    if (!all)
+        return -ENOMEM;
+    n = 0;
+    for (size_t i = 0; i < tree->n_files; i++)
+        for (size_t k = 0; k < tree->files[i].n_statements; k++)
+            all[n++] = tree->files[i].statements[k].suspicion;
+    if (n > 0)
+        qsort(all, n, sizeof(*all), by_size);
+    for (size_t i = 0; i < tree->n_files; i++)
+        for (size_t k = 0; k < tree->files[i].n_statements; k++) {
+            Statement *s = &tree->files[i].statements[k];
+            size_t low = 0, high = n;
+
+            while (low < high) { /* how many are about as suspicious, or more */
+                size_t middle = low + (high - low) / 2;
+
+                if (all[middle] >= s->suspicion * NEAR_ENOUGH)
+                    low = middle + 1;
+                else
+                    high = middle;
+            }
+            s->suspicion *= pow((double) MAX(low, (size_t) 1), -CROWDING);
+        }
+    return 0;
+}
+
 int suspect(Arena *arena, Tree *tree, const Hints *hints)
 {
     int r = weigh_words(arena, tree, hints);
@@ -190,5 +234,5 @@ int suspect(Arena *arena, Tree *tree, const Hints *hints)
             f->statements[k].suspicion = suspicion_of(f, hints, &f->statements[k]);
         lift_headers(f, hints);
     }
-    return 0;
+    return share_out(arena, tree);
 }
