@@ -100,7 +100,7 @@ static int create_or_run(Cli *cli, Options *o, int argc, char **argv, Error *e)
     int r;
 
     if ((r = parse(o, argc, argv, e)) < 0 || (r = check_driver(cli, e)) < 0 || (r = guard_self(cli->argv, e)) < 0 ||
-        (r = cmd_runtime(cli, &rt, e)) < 0)
+        (r = container_take_fds(o->create.preserve_fds, e)) < 0 || (r = cmd_runtime(cli, &rt, e)) < 0)
         return r;
     r = o->run ? container_run(&rt, o->id, &o->create, o->detach, e) : container_create(&rt, o->id, &o->create, e);
     fd_closep(&rt.root);

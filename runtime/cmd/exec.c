@@ -282,7 +282,8 @@ int verb_exec(Cli *cli, int argc, char **argv, Error *e)
     Options o = {};
     int r;
 
-    if ((r = parse(&o, argc, argv, e)) < 0 || (r = guard_self(cli->argv, e)) < 0)
+    if ((r = parse(&o, argc, argv, e)) < 0 || (r = guard_self(cli->argv, e)) < 0 ||
+        (r = container_take_fds(o.exec.preserve_fds, e)) < 0)
         return r;
     return run(cli, &o, e);
 }

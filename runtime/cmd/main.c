@@ -207,6 +207,18 @@ static int dispatch(Cli *cli, int argc, char **argv, Error *e)
     return error_setf(e, -EINVAL, "no such verb: \"%s\"; see --help", argv[0]);
 }
 
+/* A caller that closed a standard stream must not have a file of ours take its place. */
+static void open_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR); /* for the container too, so not close-on-exec */
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -225,6 +237,7 @@ int main(int argc, char **argv)
     Error e = {};
     int c, r = 0;
 
+    open_streams();
     opterr = 0;
     while (r >= 0 && (c = getopt_long(argc, argv, "+vh", options, NULL)) != -1) {
         if (c == 'h')

@@ -65,8 +65,9 @@ int container_exec(const Container *c, const Config *config, const ExecOptions *
 
 /* ---- shared by the files of this folder ---- */
 
-/* fds 3… that the caller promises to be open; the rest becomes close-on-exec. */
-int container_check_fds(unsigned preserve_fds, Error *e);
+/* To be called before anything else is opened: makes sure of the fds from 3 on that the caller promises, and closes all others that were inherited, so
+ * that no process of ours has them when a container can see it. */
+int container_take_fds(unsigned preserve_fds, Error *e);
 int container_write_pid_file(const char *path, pid_t pid, Error *e);
 int container_oom_score(pid_t pid, const ConfigProcess *p, Error *e);
 

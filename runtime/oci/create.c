@@ -67,14 +67,14 @@ static void creation_done(Creation *c)
     config_free(c->config);
 }
 
-int container_check_fds(unsigned preserve_fds, Error *e)
+int container_take_fds(unsigned preserve_fds, Error *e)
 {
     if (preserve_fds > 65536)
         return error_setf(e, -EINVAL, "--preserve-fds %u: at most 65536", preserve_fds);
     for (unsigned i = 0; i < preserve_fds; i++)
         if (fcntl((int) (3 + i), F_GETFD) < 0)
             return error_setf(e, -EBADF, "--preserve-fds %u: file descriptor %u is not open", preserve_fds, 3 + i);
-    return 0;
+    return close_all_but(3 + preserve_fds, NULL, 0) < 0 ? error_errnof(e, -errno, "cannot close inherited files") : 0;
 }
 
 int container_write_pid_file(const char *path, pid_t pid, Error *e)
@@ -203,8 +203,8 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
 {
     int r;
 
-    if ((r = container_id_check(id, e)) < 0 || (r = container_check_fds(c->options->preserve_fds, e)) < 0 ||
-        (r = read_bundle(c, id, e)) < 0 || (r = open_console(c, attended, e)) < 0)
+    if ((r = container_id_check(id, e)) < 0 || (r = read_bundle(c, id, e)) < 0 ||
+        (r = open_console(c, attended, e)) < 0)
         return r;
     if (c->config->seccomp && (r = seccomp_compile(c->config->seccomp, &c->launch.filter, e)) < 0)
         return r;

@@ -113,7 +113,7 @@ static int prepare(Joining *j, const Container *c, const Config *config, const E
     if (c->status != STATUS_RUNNING && c->status != STATUS_CREATED && !(c->status == STATUS_PAUSED && o->ignore_paused))
         return error_setf(e, -EINVAL, "cannot exec in container \"%s\": container not running: it is %s", c->state.id,
                           status_names[c->status]);
-    if ((r = container_check_fds(o->preserve_fds, e)) < 0 || (r = process_labels_check(o->process, NULL, e)) < 0)
+    if ((r = process_labels_check(o->process, NULL, e)) < 0)
         return r;
     if (config->seccomp && (r = seccomp_compile(config->seccomp, &j->launch.filter, e)) < 0)
         return r;
@@ -154,6 +154,8 @@ static int join(Joining *j, const Container *c, Error *e)
     spec.join_flags = flags_to_join(j->launch.config, c->state.pid);
     spec.root = j->root;
     spec.cgroup = j->cgroup;
+    spec.keep_fds = 3 + j->launch.preserve_fds;
+    spec.keep_fd = j->launch.console;
     spec.child = launch_exec;
     spec.arg = &j->launch;
     if ((r = label(j, e)) < 0 || (r = spawn(&spec, &j->child, e)) < 0 ||

@@ -19,6 +19,7 @@
 #include "rootfs.h"
 #include "runtime/base/fd.h"
 #include "runtime/box/net.h"
+#include "spawn.h"
 #include "sync.h"
 
 static int new_keyring(const Launch *l, Error *e)
@@ -226,25 +227,15 @@ static int set_up_root(Launch *l, int sync, Error *e)
 /* Nothing of the host may still be open when hostile things can be reached: not even the directory of the bundle. */
 static int close_host(Launch *l, int sync, Error *e)
 {
-    const int own[] = {l->start, sync};
-    unsigned low = 3 + l->preserve_fds;
+    const int own[] = {l->start, sync}; /* still needed */
 
     fd_closep(&l->console);
     mounts_close_sources(&l->mounts);
     fd_closep(&l->mounts.root);
     fd_closep(&l->mounts.bundle);
-    /* all but the two sockets that are still needed */
-    for (unsigned fd = low; fd < ~0U;) {
-        unsigned stop = ~0U;
-
-        for (size_t i = 0; i < ARRAY_SIZE(own); i++)
-            if (own[i] >= (int) fd)
-                stop = MIN(stop, (unsigned) own[i]);
-        if (stop > fd && syscall(SYS_close_range, fd, stop == ~0U ? ~0U : stop - 1, 0) < 0)
-            return error_errnof(e, -errno, "cannot close what is the host's");
-        fd = stop == ~0U ? ~0U : stop + 1;
-    }
-    return 0;
+    return close_all_but(3 + l->preserve_fds, own, ARRAY_SIZE(own)) < 0
+               ? error_errnof(e, -errno, "cannot close what is the host's")
+               : 0;
 }
 
 static int take_identity(Launch *l, char *path, size_t size, Error *e)

@@ -15,6 +15,23 @@
 #include "runtime/base/process.h"
 #include "sync.h"
 
+int close_all_but(unsigned low, const int *keep, size_t n)
+{
+    unsigned fd = low;
+
+    while (fd < ~0U) {
+        unsigned stop = ~0U;
+
+        for (size_t i = 0; i < n; i++)
+            if (keep[i] >= 0 && (unsigned) keep[i] >= fd)
+                stop = MIN(stop, (unsigned) keep[i]);
+        if (stop > fd && syscall(SYS_close_range, fd, stop == ~0U ? ~0U : stop - 1, 0) < 0)
+            return -errno;
+        fd = stop == ~0U ? ~0U : stop + 1;
+    }
+    return 0;
+}
+
 static long clone_process(uint64_t flags, int cgroup, int *pidfd)
 {
     struct clone_args args = {.flags = flags, .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD};
@@ -72,6 +89,15 @@ static int join_all(const SpawnSpec *s, Error *e)
     return 0;
 }
 
+/* What the child is to be born with, and what it takes to get there. */
+static int shed(const SpawnSpec *s, int sync, Error *e)
+{
+    const int keep[] = {sync, s->keep_fd, s->join_process, s->root};
+    int r = s->join_process < 0 ? 0 : close_all_but(s->keep_fds, keep, ARRAY_SIZE(keep));
+
+    return r < 0 ? error_errnof(e, r, "cannot close what is the host's") : 0;
+}
+
 /* The offsets of a time namespace can be set only while no process is in it. */
 static int make_time_namespace(const SpawnSpec *s, int sync, Error *e)
 {
@@ -101,8 +127,10 @@ static _Noreturn void helper_main(const SpawnSpec *s, int sync)
 
     if (!(flags & CLONE_NEWUSER))
         (void) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (join_all(s, &e) < 0)
+    if (shed(s, sync, &e) < 0 || join_all(s, &e) < 0)
         helper_fail(sync, &e);
+    if (s->join_process >= 0)
+        close(s->join_process);
     if (s->new_namespaces & CLONE_NEWTIME) {
         if (make_time_namespace(s, sync, &e) < 0)
             helper_fail(sync, &e);
@@ -112,7 +140,9 @@ static _Noreturn void helper_main(const SpawnSpec *s, int sync)
         error_errnof(&e, -errno, "cannot enter the root of the container");
         helper_fail(sync, &e);
     }
-    pid = clone_process(flags | CLONE_PARENT, s->cgroup, NULL);
+    if (s->root >= 0)
+        close(s->root);
+    pid = clone_process(flags | CLONE_PARENT, s->join_process >= 0 ? -EBADF : s->cgroup, NULL);
     if (pid == 0) {
         s->child(s->arg, sync);
         _exit(1);
@@ -161,7 +191,7 @@ static int follow_helper(const SpawnSpec *s, pid_t helper, int sync, bool *mappe
 
 static int spawn_through_helper(const SpawnSpec *s, int ours, int theirs, Spawned *child, bool *mapped, Error *e)
 {
-    pid_t helper = fork();
+    pid_t helper = (pid_t) clone_process(0, s->join_process >= 0 ? s->cgroup : -EBADF, NULL);
     int r, status;
 
     if (helper < 0)

@@ -18,6 +18,8 @@ typedef struct SpawnSpec {
     const char *time_offsets;   /* NULL: none */
     int root;                   /* after joining: change root to this directory; or -EBADF */
     int cgroup;                 /* or -EBADF: stay in ours */
+    unsigned keep_fds;          /* with join_process: fds below this one, and… */
+    int keep_fd;                /* …this one are the child's to have, and no others */
     void (*child)(void *, int); /* gets `arg` and its end of the synchronisation socket; does not return */
     void *arg;
 } SpawnSpec;
@@ -26,7 +28,7 @@ typedef struct SpawnSpec {
     (SpawnSpec)                                                                                                        \
     {                                                                                                                  \
         .join = {-EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF}, .join_process = -EBADF,              \
-        .root = -EBADF, .cgroup = -EBADF                                                                               \
+        .root = -EBADF, .cgroup = -EBADF, .keep_fd = -EBADF                                                            \
     }
 
 typedef struct Spawned {
@@ -35,8 +37,11 @@ typedef struct Spawned {
     int sync;
 } Spawned;
 
-/* On failure nothing is left running. */
+/* On failure nothing is left running. A process that joins those of a container (join_process) is seen by them from the start, and they may be able to look at what it has
+ * open: so it is born with nothing open but what it keeps, and its cgroup is that of the helper process, which they do not see. */
 int spawn(const SpawnSpec *spec, Spawned *ret, Error *e);
+/* Closes all fds from `low` on but those listed (in any order, -EBADF is none). */
+int close_all_but(unsigned low, const int *keep, size_t n);
 /* Kills what is not disowned, and reaps it. */
 void spawned_done(Spawned *s);
 
