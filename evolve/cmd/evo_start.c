@@ -155,21 +155,22 @@ static int walk(const EvoContext *c, const EngineOptions *options, int announce_
     return streq(end, "CONVERGED") ? 0 : 1;
 }
 
-static int walk_here(const EvoContext *c, EngineOptions *options, int announce_fd)
+static int walk_here(const EvoContext *c, const EngineOptions *options, int announce_fd)
 {
     Terminal t = terminal_open(stderr);
+    EngineOptions shown = *options;
     int code;
 
-    options->progress = terminal_progress;
-    options->userdata = &t;
+    shown.progress = terminal_progress;
+    shown.userdata = &t;
     catch_signals();
-    code = walk(c, options, announce_fd);
+    code = walk(c, &shown, announce_fd);
     terminal_close(&t);
     return code;
 }
 
 /* The detached walk: no terminal, its words in evolution.log. */
-static _Noreturn void child_main(const EvoContext *c, EngineOptions *options, int announce_fd)
+static _Noreturn void child_main(const EvoContext *c, const EngineOptions *options, int announce_fd)
 {
     _cleanup_free_ char *path = xasprintf("%s/evolution.log", c->agent_directory);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -187,7 +188,7 @@ static _Noreturn void child_main(const EvoContext *c, EngineOptions *options, in
     _exit(code);
 }
 
-static int detach(const EvoContext *c, EngineOptions *options)
+static int detach(const EvoContext *c, const EngineOptions *options)
 {
     _cleanup_free_ char *said = NULL;
     _cleanup_json_ json_t *o = NULL;

@@ -170,7 +170,7 @@ static int compare_entry(const Tree *base, const Entry *old, const Tree *work, c
     int r;
 
     if (!new)
-        return set_put(set, old->path, NULL, 0, false, globs, e);
+        return !old ? 0 : set_put(set, old->path, NULL, 0, false, globs, e);
     r = entry_same(base, old, work, new, e);
     if (r != 0)
         return MIN(r, 0);

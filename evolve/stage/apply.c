@@ -50,7 +50,7 @@ static int regression_add(Engine *g, Error *e)
 
 int stage_after_apply(const char *store_path, const Agent *agent, const char *evolution, Error *e)
 {
-    _cleanup_(engine_freep) Engine *g = calloc(1, sizeof(*g));
+    _cleanup_(engine_freep) Engine *g = engine_new();
     _cleanup_json_ json_t *ready = NULL;
     JsonAt at = {"ready.json", ""};
     const char *commit;
@@ -59,7 +59,6 @@ int stage_after_apply(const char *store_path, const Agent *agent, const char *ev
     if (!g)
         return -ENOMEM;
     g->agent = agent;
-    g->lock = g->worktrees = g->evidence = -EBADF;
     g->dir = agent_open_directory(store_path, agent->name, e);
     if (g->dir < 0)
         return g->dir;

@@ -163,9 +163,18 @@ static int worktrees_open(Engine *g, Error *e)
     return g->worktrees < 0 ? error_errnof(e, -errno, "%s/" WORKTREES, g->directory) : 0;
 }
 
+Engine *engine_new(void)
+{
+    Engine *g = calloc(1, sizeof(*g));
+
+    if (g)
+        g->dir = g->lock = g->worktrees = g->evidence = -EBADF;
+    return g;
+}
+
 int engine_open(const EngineOptions *o, Engine **ret, Error *e)
 {
-    _cleanup_(engine_freep) Engine *g = calloc(1, sizeof(*g));
+    _cleanup_(engine_freep) Engine *g = engine_new();
     _cleanup_free_ char *path = NULL;
     int r;
 
@@ -173,7 +182,6 @@ int engine_open(const EngineOptions *o, Engine **ret, Error *e)
         return -ENOMEM;
     g->o = *o;
     g->agent = o->agent;
-    g->dir = g->lock = g->worktrees = g->evidence = -EBADF;
     g->began = clock_now();
     if (g->o.jobs == 0)
         g->o.jobs = 2 * (unsigned) MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);

@@ -53,6 +53,8 @@ static inline int engine_base_layer(const Engine *g)
 
 /* ---- engine.c ---- */
 
+/* One that holds nothing; engine_free() takes it back. */
+Engine *engine_new(void);
 /* -ECANCELED when stop was asked for, -EDQUOT when a budget is used up; *e says which. */
 int engine_go_on(Engine *g, Error *e);
 void engine_say(Engine *g, EvolutionProgress *numbers, const char *fmt, ...) _printf_(3, 4);

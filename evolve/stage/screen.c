@@ -182,10 +182,13 @@ static void sweep_drafts(const char *store_path)
 
 static _Noreturn void worker_main(const Engine *g, const ScreenPlan *plan, int socket, unsigned number, pid_t parent)
 {
+    const struct sigaction usual = {.sa_handler = SIG_DFL};
+
     /* Its own session: what the terminal sends is for the engine, which ends its workers itself. */
     (void) setsid();
-    (void) signal(SIGINT, SIG_DFL);
-    (void) signal(SIGTERM, SIG_DFL);
+    (void) sigaction(SIGINT, &usual, NULL);
+    (void) sigaction(SIGTERM, &usual, NULL);
+    (void) sigaction(SIGHUP, &usual, NULL);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
         _exit(1);
     /* The lock is held by the engine alone: a worker that outlived it for a moment must not hold it on. */
