@@ -1,0 +1,164 @@
+#!/usr/bin/env bats
+# Web hooks: what is told when an evolution and a swap end, to whom, and that nothing depends on it.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    export MOSS_BUILD world
+    world=$BATS_FILE_TMPDIR/world
+    # shellcheck source=../lib/clerk.bash
+    . "$BATS_TEST_DIRNAME/../lib/clerk.bash"
+    clerk_world price-stale
+    moss agent add "$world/agent.json"
+    clerk_model
+    CLERK_PORT=$port CLERK_MODEL_URL=http://127.0.0.1:$model_port/v1 CLERK_STATE=$MOSS_STORE/agents/clerk/epochs/0 \
+        MOSS_GENERATION=g MOSS_NONCE=n /usr/bin/python3 -B "$world/source/clerkd.py" >"$world/clerk.log" 2>&1 3>&- &
+    clerk_pid=$!
+    until (exec 9<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        kill -0 $clerk_pid
+        sleep 0.02
+    done
+    clerk_users "$world/report.json" --seed 1 --sessions 42
+    kill $clerk_pid
+    wait $clerk_pid
+    clerk_end
+    moss evo catch-up
+    # The first walk seals b-0001.
+    moss evo start --depth shallow --seconds 1 || true
+    moss evo batches --json | grep -q '"b-0001"'
+}
+
+setup() {
+    # shellcheck source=../lib/hooks.bash
+    . "$BATS_TEST_DIRNAME/../lib/hooks.bash"
+    PATH=$MOSS_BUILD:$PATH
+    agent=$MOSS_STORE/agents/clerk
+}
+
+teardown() {
+    hooks_end
+    if [ -n "${shim:-}" ]; then
+        kill "$shim" 2>/dev/null || true
+        wait "$shim" 2>/dev/null || true
+    fi
+}
+
+coder() { # NAME of coders/NAME.py
+    jq --arg directory "$BATS_TEST_DIRNAME/coders" --arg program "/coder/$1.py" \
+        '.coder = {adapter: "command", directory: $directory, timeoutSeconds: 60, command: ["/usr/bin/python3", "-S", "-E", "-B", $program]}' \
+        "$agent/agent.json" >"$agent/agent.json.new"
+    mv "$agent/agent.json.new" "$agent/agent.json"
+}
+
+# An evolution whose coding agent says nothing: it ends as FAILED.
+fail() {
+    coder nothing
+    run -1 --separate-stderr moss evo start b-0001 --depth shallow --json
+    [ "$(jq -r .end <<<"$output")" = FAILED ]
+    evolution=$(jq -r .evolution <<<"$output")
+}
+
+# The last line about hooks in the ledger.
+recorded() { # FILTER
+    git --git-dir "$agent/ledger.git" show "refs/evolutions/$evolution:webhooks.jsonl" | tail -1 | jq -r "$1"
+}
+
+# The shim's part of a swap that is committed.
+play_shim() {
+    install -d -m 0700 "$MOSS_RUN/clerk"
+    rm -f "$MOSS_RUN/clerk/shim.sock"
+    /usr/bin/python3 -B -E - "$MOSS_RUN/clerk/shim.sock" 3>&- <<'PY' &
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.bind(sys.argv[1])
+s.listen(1)
+while True:
+    c, _ = s.accept()
+    c.recv(65536)
+    c.send(b'{"ok":true,"outcome":"committed","reason":"","pause_usec":1}')
+    c.close()
+PY
+    shim=$!
+    until [ -S "$MOSS_RUN/clerk/shim.sock" ]; do
+        kill -0 "$shim"
+        sleep 0.01
+    done
+}
+
+@test "an evolution that failed is told, with the token, once" {
+    hooks_receive
+    hooks_configure "$agent/agent.json"
+    fail
+    [ "$(ls "$hooks" | grep -c json)" -eq 1 ]
+    [ "$(jq -r '.path, .headers.Authorization, .headers["Content-Type"]' "$hooks/0.json")" = $'/hooks/moss\nBearer a-secret\napplication/json' ]
+    [ "$(jq -r '.body | fromjson | .source' "$hooks/0.json")" = moss ]
+    [ "$(hooks_payload 0 '"\(.event) \(.agent) \(.batch) \(.evolution) \(.end)"')" = "evolution-failed clerk b-0001 $evolution FAILED" ]
+    [[ "$(hooks_payload 0 .human_summary)" == "Evolution $evolution of agent clerk for batch b-0001 ended as FAILED: "* ]]
+    [ "$(recorded '"\(.event) \(.delivered) \(.status)"')" = "evolution-failed true 200" ]
+    ! git --git-dir "$agent/ledger.git" grep -q a-secret "refs/evolutions/$evolution"
+}
+
+@test "what the receiver answers changes nothing but the record of it" {
+    for answer in 500 302; do
+        hooks_receive $answer
+        hooks_configure "$agent/agent.json"
+        fail
+        grep -qxF "moss: clerk: the web hook answered with status $answer" <<<"$stderr"
+        [ "$(recorded '"\(.delivered) \(.status) \(.error)"')" = "false $answer the web hook answered with status $answer" ]
+        hooks_end
+        [ "$(ls "$hooks" | grep -c json)" -eq 1 ]       # no redirect was followed
+        rm -r "$hooks"
+    done
+}
+
+@test "a receiver that never answers, and one that never ends, hold up nothing for long" {
+    hooks_receive silent
+    hooks_configure "$agent/agent.json" 1
+    fail
+    [[ "$(recorded .error)" == "the web hook was not reached: "*"timed out"* ]]
+    hooks_end
+    rm -r "$hooks"
+    hooks_receive endless
+    hooks_configure "$agent/agent.json" 30
+    fail
+    [ "$(recorded .delivered)" = true ]
+}
+
+@test "a receiver that is not there and a token that is missing are said" {
+    hooks_receive
+    hooks_configure "$agent/agent.json"
+    hooks_end
+    fail
+    [[ "$stderr" == *"moss: clerk: the web hook was not reached: "* ]]
+    [ "$(recorded .delivered)" = false ]
+    rm "$BATS_TEST_TMPDIR/token"
+    fail
+    [[ "$(recorded .error)" == "token file "*"No such file or directory" ]]
+}
+
+@test "proxies of the environment do not see the token" {
+    hooks_receive
+    hooks_configure "$agent/agent.json"
+    export http_proxy=http://127.0.0.1:1 ALL_PROXY=http://127.0.0.1:1
+    fail
+    [ "$(recorded .delivered)" = true ]
+}
+
+@test "an evolution that converged is told, then the swap" {
+    hooks_receive
+    hooks_configure "$agent/agent.json"
+    jq '.coder = {adapter: "search"}' "$agent/agent.json" >"$agent/agent.json.new"
+    mv "$agent/agent.json.new" "$agent/agent.json"
+    run -0 moss evo start b-0001 --depth shallow --json
+    evolution=$(hooks_payload 0 .evolution)
+    [ "$(hooks_payload 0 '"\(.event) \(.batch) \(.end)"')" = "evolution-converged b-0001 CONVERGED" ]
+    [[ "$(hooks_payload 0 .human_summary)" == *'waits for consent: `moss evo apply b-0001`'* ]]
+    moss evo apply --request "$BATS_TEST_TMPDIR/request"
+    [ ! -e "$hooks/1.json" ]
+    ssh-keygen -q -Y sign -f "$world/key" -n moss-consent "$BATS_TEST_TMPDIR/request"
+    play_shim
+    run -0 moss evo apply --request "$BATS_TEST_TMPDIR/request" --consent "$BATS_TEST_TMPDIR/request.sig"
+    [ "$(hooks_payload 1 '"\(.event) \(.batch) \(.outcome)"')" = "apply-complete b-0001 committed" ]
+    [ ! -e "$hooks/2.json" ]
+    [ "$(recorded '"\(.event) \(.delivered)"')" = "apply-complete true" ]
+}
