@@ -128,7 +128,7 @@ line_numbers() {
     for seed in 11 12 13; do
         users --seed "$seed" --sessions 84 --rate 0
         [ "$(report '[d[n] for n in ("bad", "refused", "reset", "timeouts")]')" = "[0, 0, 0, 0]" ]
-        [ "$(report '[d[n] for n in ("memory_ok", "history_ok", "counter_ok")]')" = "[True, True, True]" ]
+        [ "$(report '[d[n] for n in ("memory_ok", "settings_ok", "history_ok", "counter_ok")]')" = "[True, True, True, True]" ]
         [ "$(report 'len(d["scenarios"])')" -ge 30 ]
     done
     stop_clerk

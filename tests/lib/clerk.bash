@@ -1,6 +1,6 @@
 # A world with one clerk in it, for the demonstration, the bench and the tests: source repository (with a fault, if one is named),
 # base root, agent.json, a signing key, a model server, users. Everything lies below $world, a directory of the caller's.
-# Sourced; needs MOSS_BUILD (where the programs are).
+# Sourced; needs MOSS_BUILD (where the programs are). FAULTS: a directory of patches instead of the clerk's own.
 # shellcheck shell=bash
 
 clerk=$(cd "$(dirname "${BASH_SOURCE[0]}")/../agents/clerk" && pwd)
@@ -26,7 +26,7 @@ clerk_source() { # directory, fault or ""
     cp -r "$clerk/source/." "$1"
     find "$1" -name __pycache__ -prune -exec rm -rf {} +
     if [ -n "$2" ]; then
-        patch -s -d "$1" -p1 <"$clerk/faults/$2.patch"
+        patch -s -d "$1" -p1 <"${FAULTS:-$clerk/faults}/$2.patch"
     fi
     git -C "$1" init -q -b main
     git -C "$1" add -A
@@ -56,10 +56,12 @@ clerk_model() {
     done
 }
 
+# In place of the shell that calls it: so that a signal to a background job reaches the users.
+clerk_users_exec() { # report, options…
+    exec /usr/bin/python3 "$clerk/users/users.py" --url "$url" --report "$@"
+}
 clerk_users() { # report, options…
-    local report=$1
-    shift
-    /usr/bin/python3 "$clerk/users/users.py" --url "$url" --report "$report" "$@"
+    (clerk_users_exec "$@")
 }
 
 clerk_end() {

@@ -14,9 +14,11 @@ that what it stored at the start is still known and that the clerk's counter nev
 
 The report: {"version":1,"seed","requests","answered","replies","bad","refused","reset","timeouts",
 "scenarios":{NAME:{"sessions","requests","bad"}},"latency_p50_ms","latency_p99_ms","latency_max_ms",
-"memory_ok","history_ok","counter_ok","counter","bad_answers":[first 20]}.  "bad" counts answers
-that were not what the scenario demands, errors among them; "replies" the messages answered with
+"memory_ok","settings_ok","history_ok","counter_ok","counter","bad_answers":[first 20]}.  "bad"
+counts answers that were not what the scenario demands, errors among them; "replies" the messages answered with
 200; "reset" connections that ended without an answer.  The exit status is 0 also with bad ones.
+
+SIGUSR1 ends a phase: what was found in it goes to FILE.1, FILE.2, ..., and counting begins anew.
 """
 
 import argparse
@@ -46,6 +48,9 @@ class Tally:
 
     def __init__(self):
         self.lock = threading.Lock()
+        self._clear()
+
+    def _clear(self):
         self.counts = dict.fromkeys(
             ("requests", "answered", "replies", "bad", "refused", "reset", "timeouts"), 0
         )
@@ -77,18 +82,26 @@ class Tally:
                     }
                 )
 
-    def report(self):
+    def report(self, clear=False):
+        """What was counted since the beginning, or since the last report that cleared it."""
         with self.lock:
-            ordered = sorted(self.latencies)
-            return {
-                "version": 1,
-                **self.counts,
-                "scenarios": self.scenarios,
-                "latency_p50_ms": percentile(ordered, 50),
-                "latency_p99_ms": percentile(ordered, 99),
-                "latency_max_ms": percentile(ordered, 100),
-                "bad_answers": self.bad_answers,
-            }
+            try:
+                return self._report()
+            finally:
+                if clear:
+                    self._clear()
+
+    def _report(self):
+        ordered = sorted(self.latencies)
+        return {
+            "version": 1,
+            **self.counts,
+            "scenarios": self.scenarios,
+            "latency_p50_ms": percentile(ordered, 50),
+            "latency_p99_ms": percentile(ordered, 99),
+            "latency_max_ms": percentile(ordered, 100),
+            "bad_answers": self.bad_answers,
+        }
 
 
 def percentile(ordered, percent):
@@ -210,21 +223,23 @@ def play(name, script, client, tally, stop):
 class Keeper:
     """A user who stays: one fact, one setting, one long session, and an eye on the counter."""
 
+    KEPT = ("memory_ok", "settings_ok", "history_ok", "counter_ok")
+
     def __init__(self, seed, client, stop):
         self._name = f"keeper-{seed}"
         self._fact = f"{random.Random(seed).randrange(10**6):06}"
         self._client = client
         self._stop = stop
         self._last = None
-        self.memory_ok = self.history_ok = self.counter_ok = True
+        self.found = dict.fromkeys(self.KEPT, True)
         self.counter = 0
 
     def run(self):
-        self._remembers(does(f"Remember that my locker is {self._fact}", f"locker is {self._fact}"))
-        self._remembers(does("Use 3 as my decimals", "decimals is 3 in this session"))
+        self._expects("memory_ok", does(f"Remember that my locker is {self._fact}", f"locker is {self._fact}"))
+        self._expects("settings_ok", does("Use 3 as my decimals", "decimals is 3 in this session"))
         while not self._stop.is_set():
-            self._remembers(does("What is my locker", self._fact))
-            self._remembers(does("Convert 2 mi to km", "3.219 km"))
+            self._expects("memory_ok", does("What is my locker", self._fact))
+            self._expects("settings_ok", does("Convert 2 mi to km", "3.219 km"))
             self._repeats()
             self._counts()
             self._stop.wait(KEEPER_PAUSE)
@@ -234,16 +249,16 @@ class Keeper:
         self._last = text if answer is not None else None
         return answer
 
-    def _remembers(self, pair):
+    def _expects(self, what, pair):
         answer = self._say(pair[0])
         if answer is not None and pair[1] not in answer:
-            self.memory_ok = False
+            self.found[what] = False
 
     def _repeats(self):
         last = self._last
         answer = self._say("Repeat my last message?")
         if answer is not None and last is not None and f'"{last}"' not in answer:
-            self.history_ok = False
+            self.found["history_ok"] = False
 
     def _counts(self):
         answer = self._client.request("GET /stats HTTP/1.1")
@@ -251,7 +266,7 @@ class Keeper:
             return
         counter = answer[1].get("counter")
         if not isinstance(counter, int) or counter < self.counter:
-            self.counter_ok = False
+            self.found["counter_ok"] = False
         else:
             self.counter = counter
 
@@ -291,12 +306,24 @@ def arguments():
     return given
 
 
-def watch(given, workers, tally, stop):
+def account(given, tally, keeper, clear=False):
+    report = {**tally.report(clear), **keeper.found, "counter": keeper.counter, "seed": given.seed}
+    if clear:
+        keeper.found = dict.fromkeys(keeper.KEPT, True)
+    return report
+
+
+def watch(given, workers, stop, tally, phase, mark):
     """Until the time is up, the file is there, the work is done, or somebody says so."""
     begin = said = time.monotonic()
+    phases = 0
     while not stop.is_set() and any(worker.is_alive() for worker in workers):
         stop.wait(0.05)
         now = time.monotonic()
+        if mark.is_set():
+            mark.clear()
+            phases += 1
+            write_report(f"{given.report}.{phases}", phase())
         if given.seconds is not None and now - begin >= given.seconds:
             stop.set()
         if given.until_file and os.path.exists(given.until_file):
@@ -309,6 +336,7 @@ def watch(given, workers, tally, stop):
 def main():
     given = arguments()
     stop = threading.Event()
+    mark = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     tally = Tally()
@@ -326,18 +354,15 @@ def main():
 
     workers = [threading.Thread(target=work) for _ in range(given.threads)]
     watcher = threading.Thread(target=keeper.run)
+    signal.signal(signal.SIGUSR1, lambda *_: mark.set())
     for thread in [*workers, watcher]:
         thread.start()
-    watch(given, workers, tally, stop)
+    watch(given, workers, stop, tally, lambda: account(given, tally, keeper, clear=True), mark)
     for worker in workers:
         worker.join()
     stop.set()
     watcher.join()
-    report = tally.report()
-    report["seed"] = given.seed
-    for name in ("memory_ok", "history_ok", "counter_ok", "counter"):
-        report[name] = getattr(keeper, name)
-    write_report(given.report, report)
+    write_report(given.report, account(given, tally, keeper))
     return 0
 
 
