@@ -6,6 +6,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
+#include "runtime/base/rundir.h"
 #include "runtime/base/strbuf.h"
 #include "store.h"
 
@@ -66,16 +67,11 @@ static int usage(FILE *to, int status)
 
 int cmd_runtime(const Cli *cli, Runtime *ret, Error *e)
 {
-    const char *dir = getenv("XDG_RUNTIME_DIR");
-    _cleanup_free_ char *path = NULL;
-    int fd;
+    _cleanup_free_ char *path = cli->root ? strdup(cli->root) : NULL;
+    int fd, r = cli->root ? 0 : run_directory("containers", &path, e);
 
-    if (cli->root)
-        path = strdup(cli->root);
-    else if (geteuid() == 0 || !dir || dir[0] != '/')
-        path = geteuid() == 0 ? strdup("/run/moss/containers") : xasprintf("/tmp/moss-%u/containers", geteuid());
-    else
-        path = xasprintf("%s/moss/containers", dir);
+    if (r < 0)
+        return r;
     if (!path)
         return error_errnof(e, -ENOMEM, "--root");
     fd = state_root_open(path, e);

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/oci/config.h"
+
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "runtime/base/file.h"
+#include "tests/unit/test.h"
+
+#define CONFIG                                                                                                         \
+    "{\"ociVersion\":\"1.3.0\",\"root\":{\"path\":\"rootfs\"},\"process\":{\"args\":[\"sh\"],\"cwd\":\"/\"%s}%s}"
+
+static int parse(const char *process, const char *rest, Config **ret, Error *e)
+{
+    char text[8192];
+    json_t *doc;
+
+    snprintf(text, sizeof(text), CONFIG, process, rest);
+    doc = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(doc);
+    return config_parse(doc, ret, e);
+}
+
+TEST(the_least_configuration_is_accepted)
+{
+    _cleanup_(config_freep) Config *c = NULL;
+
+    assert_int_equal(parse("", "", &c, NULL), 0);
+    assert_string_equal(c->root, "rootfs");
+    assert_string_equal(c->process.args[0], "sh");
+    assert_null(c->process.env);
+    assert_null(c->process.capabilities);
+    assert_int_equal(c->root_propagation, MS_SLAVE | MS_REC);
+}
+
+TEST(what_the_specification_does_not_know_is_ignored)
+{
+    _cleanup_(config_freep) Config *c = NULL;
+
+    assert_int_equal(parse(",\"new\":1", ",\"newer\":{\"x\":[]}", &c, NULL), 0);
+}
+
+/* What is wrong, and the words that say so. */
+TEST(wrong_values_are_refused_with_their_place)
+{
+    static const struct {
+        const char *process, *rest, *words;
+    } table[] = {
+        {",\"user\":{\"uid\":-1}", "", "process.user.uid"},
+        {",\"user\":{\"uid\":4294967295}", "", "process.user"},
+        {",\"user\":{\"additionalGids\":[1,\"x\"]}", "", "additionalGids: element 1"},
+        {",\"user\":{\"umask\":512}", "", "umask"},
+        {",\"rlimits\":[{\"type\":\"RLIMIT_X\",\"soft\":1,\"hard\":1}]", "", "no such limit"},
+        {",\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":2,\"hard\":1}]", "", "soft is above hard"},
+        {",\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":1,\"hard\":1},{\"type\":\"RLIMIT_CORE\",\"soft\":1,\"hard\":"
+         "1}]",
+         "", "given twice"},
+        {",\"oomScoreAdj\":1001", "", "oomScoreAdj"},
+        {",\"ioPriority\":{\"class\":\"X\"}", "", "no such class"},
+        {",\"scheduler\":{\"policy\":\"X\"}", "", "no such policy"},
+        {",\"execCPUAffinity\":{\"initial\":\"0\"}", "", "execCPUAffinity"},
+        {"", ",\"hostname\":\"x\"", "needs a uts namespace"},
+        {"", ",\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\"}]", "mount namespace"},
+        {"", ",\"mounts\":[{\"type\":\"tmpfs\"}]", "mounts[0]"},
+        {"", ",\"mounts\":[{\"destination\":\"/x\"}]", "a bind mount needs one"},
+        {"", ",\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\",\"options\":[\"remount\"]}]", "not supported"},
+        {"", ",\"mounts\":[{\"destination\":\"/x\",\"source\":\"/\",\"uidMappings\":[{}]}]", "id-mapped"},
+        {"", ",\"linux\":{\"namespaces\":[{\"type\":\"x\"}]}", "no such type"},
+        {"", ",\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]}", "given twice"},
+        {"", ",\"linux\":{\"namespaces\":[{\"type\":\"pid\",\"path\":\"x\"}]}", "not an absolute path"},
+        {"", ",\"linux\":{\"namespaces\":[{\"type\":\"user\"}]}", "needs both"},
+        {"", ",\"linux\":{\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]}", "need a new user namespace"},
+        {"", ",\"linux\":{\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":0}]}", "size"},
+        {"", ",\"linux\":{\"timeOffsets\":{\"realtime\":{}}}", "no such clock"},
+        {"", ",\"linux\":{\"devices\":[{\"path\":\"/dev/x\",\"type\":\"q\"}]}", "none of c, u, b, p"},
+        {"", ",\"linux\":{\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\"}]}", "major and minor"},
+        {"", ",\"linux\":{\"rootfsPropagation\":\"x\"}", "no such propagation"},
+        {"", ",\"linux\":{\"personality\":{\"domain\":\"x\"}}", "neither LINUX nor LINUX32"},
+        {"", ",\"linux\":{\"intelRdt\":{\"closID\":\"x\"}}", "intelRdt"},
+        {"", ",\"linux\":{\"sysctl\":{\"a\":1}}", "must be a string"},
+        {"", ",\"hooks\":{\"poststart\":[{\"path\":\"x\"}]}", "hooks.poststart[0]"},
+        {"", ",\"hooks\":{\"poststart\":{}}", "poststart"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        Config *c = NULL;
+        Error e = {};
+
+        assert_true(parse(table[i].process, table[i].rest, &c, &e) < 0);
+        assert_null(c);
+        if (!strstr(e.text, table[i].words))
+            fail_msg("\"%s\" lacks \"%s\"", e.text, table[i].words);
+    }
+}
+
+TEST(what_is_given_is_taken_over)
+{
+    _cleanup_(config_freep) Config *c = NULL;
+    Error e = {};
+    int r = parse(",\"user\":{\"uid\":1,\"gid\":2,\"additionalGids\":[3]},\"oomScoreAdj\":-5,\"terminal\":true,"
+                  "\"rlimits\":[{\"type\":\"RLIMIT_NOFILE\",\"soft\":3,\"hard\":-1}]",
+                  ",\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"network\",\"path\":\"/run/n\"}],"
+                  "\"devices\":[{\"path\":\"/dev/x\",\"type\":\"b\",\"major\":8,\"minor\":1,\"fileMode\":416}],"
+                  "\"rootfsPropagation\":\"rshared\"}",
+                  &c, &e);
+
+    assert_int_equal(r, 0);
+    assert_int_equal(c->process.uid, 1);
+    assert_int_equal(c->process.groups[0], 3);
+    assert_int_equal(c->process.oom_score_adj, -5);
+    assert_true(c->process.rlimits[0].limit.rlim_max == RLIM_INFINITY);
+    assert_true(config_new(c, NS_MOUNT));
+    assert_false(config_new(c, NS_NETWORK));
+    assert_string_equal(c->namespaces[NS_NETWORK].path, "/run/n");
+    assert_true(c->devices[0].number == makedev(8, 1) && c->devices[0].type == S_IFBLK && c->devices[0].mode == 0640);
+    assert_int_equal(c->root_propagation, MS_SHARED | MS_REC);
+}
+
+TEST(numbers_beyond_64_signed_bits_become_the_largest)
+{
+    _cleanup_(config_freep) Config *c = NULL;
+    char dir[] = "/tmp/moss-test-XXXXXX";
+    const char *text =
+        "{\"ociVersion\":\"1.0.0\",\"root\":{\"path\":\"r\"},\"annotations\":{\"a\":\"18446744073709551615 \\\" x\"},"
+        "\"process\":{\"args\":[\"x\"],\"cwd\":\"/"
+        "\",\"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":9223372036854775807,"
+        "\"hard\":18446744073709551615}]}}";
+    int fd, r;
+
+    assert_non_null(mkdtemp(dir));
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(file_write_at(fd, "config.json", text, strlen(text), 0600, 0), 0);
+    r = config_load(fd, &c, NULL, NULL);
+    unlinkat(fd, "config.json", 0);
+    close(fd);
+    rmdir(dir);
+    assert_int_equal(r, 0);
+    assert_true(c->process.rlimits[0].limit.rlim_max == RLIM_INFINITY);
+    assert_string_equal(json_string_value(json_object_get(c->annotations, "a")), "18446744073709551615 \" x");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT(the_least_configuration_is_accepted),
+        UNIT(what_the_specification_does_not_know_is_ignored),
+        UNIT(wrong_values_are_refused_with_their_place),
+        UNIT(what_is_given_is_taken_over),
+        UNIT(numbers_beyond_64_signed_bits_become_the_largest),
+    };
+
+    return RUN_TESTS(tests);
+}
