@@ -14,7 +14,7 @@
  * Chunks that no sealed batch holds are the *open* batch. It is no file: its content is computed whenever it is asked for, its id is the next free one, and
  * sealing it writes the tasks (durably), then batch.json, which makes them a batch. All open chunks become part of it: "n" of a
  * cluster counts them all, at most BATCH_VISIBLE_MAX + BATCH_SEALED_MAX of them, evenly over the clusters, become tasks.
- * Every third task of a cluster is sealed, never shown to the coding agent; guards are sessions that nobody complained about.
+ * Every third task, counted through the clusters, is sealed: never shown to the coding agent; guards are sessions that nobody complained about.
  *
  *     batch_seal(store_path, agent, generation, commit, &id, e);   -ENODATA: there is no open chunk
  *     batch_load(dir, id, &batch, e);                       -EUCLEAN: a task was changed, added or taken away since

@@ -8,7 +8,7 @@
 #include "runtime/base/json.h"
 #include "task.h"
 
-/* Every how manyth task of a cluster is withheld from the coding agent. */
+/* Every how manyth task, counted through the clusters, is withheld from the coding agent: small clusters have a share in it, too. */
 #define SEALED_EVERY 3
 
 /* One chunk on its way to a task. */
@@ -161,22 +161,19 @@ static int by_kind_and_id(const void *a, const void *b)
 
 static void choose(Pieces *p)
 {
-    size_t kept[TASK_GUARD + 1] = {}, n = 0;
+    size_t kept[TASK_GUARD + 1] = {}, in_cluster[TASK_GUARD + 1] = {}, n = 0;
     static const size_t most[] = {
         [TASK_VISIBLE] = BATCH_VISIBLE_MAX, [TASK_SEALED] = BATCH_SEALED_MAX, [TASK_GUARD] = BATCH_GUARDS_MAX};
 
     qsort(p->items, p->n, sizeof(*p->items), by_cluster_and_size);
-    for (size_t i = 0, in_cluster = 0; i < p->n; i++) {
+    for (size_t i = 0, complaints = 0; i < p->n; i++) {
         Piece *piece = &p->items[i];
 
-        in_cluster = i > 0 && p->items[i - 1].cluster == piece->cluster ? in_cluster + 1 : 0;
-        if (piece->kind == TASK_GUARD) {
-            piece->place = in_cluster;
-            continue;
-        }
-        piece->kind = in_cluster % SEALED_EVERY == SEALED_EVERY - 1 ? TASK_SEALED : TASK_VISIBLE;
-        piece->place = in_cluster / SEALED_EVERY * (piece->kind == TASK_SEALED ? 1 : SEALED_EVERY - 1) +
-                       (piece->kind == TASK_SEALED ? 0 : in_cluster % SEALED_EVERY);
+        if (i > 0 && p->items[i - 1].cluster != piece->cluster)
+            memset(in_cluster, 0, sizeof(in_cluster));
+        if (piece->kind != TASK_GUARD)
+            piece->kind = ++complaints % SEALED_EVERY == 0 ? TASK_SEALED : TASK_VISIBLE;
+        piece->place = in_cluster[piece->kind]++;
     }
     qsort(p->items, p->n, sizeof(*p->items), by_place);
     for (size_t i = 0; i < p->n; i++) {
