@@ -182,13 +182,14 @@ static int load_and_attach(int cgroup, const Program *p, Error *e)
 
 int device_filter_apply(int cgroup, const json_t *rules, Error *e)
 {
-    _cleanup_free_ Program *p = calloc(1, sizeof(*p));
+    _cleanup_free_ Program *p = NULL;
     size_t n = json_array_size(rules);
     Rule rule;
     int r;
 
     if (n > RULES_MAX)
         return error_setf(e, -E2BIG, "linux.resources.devices: %zu rules, at most %d are possible", n, RULES_MAX);
+    p = calloc(1, sizeof(*p));
     if (!p)
         return error_errnof(e, -ENOMEM, "linux.resources.devices");
     emit_prologue(p);

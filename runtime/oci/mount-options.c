@@ -141,10 +141,10 @@ int mount_options_parse(const char *const *options, const char *destination, Mou
 
     while (options && options[n])
         n++;
-    m.parameters = calloc(n + 1, sizeof(*m.parameters));
-    m.flags = calloc(n + 1, sizeof(*m.flags));
-    if (!m.parameters || !m.flags)
+    m.parameters = calloc(2 * (n + 1), sizeof(*m.parameters));
+    if (!m.parameters)
         return -ENOMEM;
+    m.flags = m.parameters + n + 1;
     for (size_t i = 0; i < n; i++) {
         const Option *o = option_find(options[i]);
 
@@ -166,7 +166,6 @@ int mount_options_parse(const char *const *options, const char *destination, Mou
 
 void mount_options_done(MountOptions *o)
 {
-    free(o->parameters);
-    free(o->flags);
+    free(o->parameters); /* the flags are behind them */
     *o = (MountOptions){};
 }
