@@ -50,7 +50,7 @@ objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(call sources,$(1)))
 
 LIBRARIES := runtime/base runtime/box runtime/store runtime/oci \
 	shim/agent shim/client shim/swap shim/probe shim/hold \
-	evolve/evidence evolve/stage evolve/coder evolve/trial evolve/grade evolve/verdict evolve/consent evolve/ledger evolve/report evolve/control
+	evolve/evidence evolve/stage evolve/coder evolve/coder/search evolve/trial evolve/grade evolve/verdict evolve/consent evolve/ledger evolve/report evolve/control
 archive = $(BUILD)/lib/$(subst /,-,$(1)).a
 ARCHIVES := $(foreach l,$(LIBRARIES),$(call archive,$(l)))
 archives = $(foreach l,$(1),$(call archive,$(l)))

@@ -187,11 +187,13 @@ static bool bound_within(const File *f, const Tokens *new, size_t i)
     return false;
 }
 
-/* A method that lists or maps have anyway, used here or not. */
+/* A method that lists or maps have anyway, or a function that the language has: used in this tree or not. */
 static bool is_everybodys(const File *f, const Token *t)
 {
-    static const char *const names[] = {"append",     "extend", "insert", "update", "add",
-                                        "setdefault", "get",    "pop",    "copy"};
+    static const char *const names[] = {"append", "extend", "insert",    "update",   "add",   "setdefault", "get",
+                                        "pop",    "copy",   "list",      "dict",     "set",   "sorted",     "str",
+                                        "int",    "float",  "len",       "reversed", "range", "min",        "max",
+                                        "any",    "all",    "enumerate", "tuple"};
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         if (token_is(f, t, names[i]))
@@ -224,7 +226,8 @@ static bool names_work(const Site *site, const File *f, const Tokens *old, const
         } else if (i + 1 < new->n && token_is(f, t + 1, "=") && i > 0 &&
                    (token_is(f, t - 1, ",") || token_is(f, t - 1, "("))) {
             continue; /* an argument by name */
-        } else if (!tree_name_works(tree, site->file, site->at, t->symbol) && !bound_within(f, new, i)) {
+        } else if (!tree_name_works(tree, site->file, site->at, t->symbol) && !bound_within(f, new, i) &&
+                   !(f->language == LANGUAGE_PYTHON && is_everybodys(f, t))) {
             return false;
         }
     }
@@ -399,6 +402,12 @@ char *change_text(const Site *site, const Change *changes, size_t n)
 
         if (from < at)
             from = at;
+        if (!*changes[i].text && changes[i].from > 0) /* with the space around it */
+            while (from > at && f->text[from - 1] == ' ')
+                from--;
+        if (!*changes[i].text && from > at && strchr("([{", f->text[from - 1]))
+            while (to < end && f->text[to] == ' ')
+                to++;
         strbuf_add(&b, f->text + at, from - at);
         strbuf_adds(&b, changes[i].text);
         at = MAX(to, at);

@@ -71,9 +71,9 @@ static bool is_applied(const Known *k)
 {
     for (uint32_t i = 0; i < k->n; i++) {
         const Edit *e = &k->edits[i];
-        size_t len = e->text ? strlen(e->text) : 0;
+        size_t len = e->text ? strlen(e->text) : 0, end = e->file->lines[e->first] + len;
 
-        if (!e->text || e->file->lines[e->first] + len > e->file->len ||
+        if (!e->text || end > e->file->len || (end < e->file->len && e->file->text[end] != '\n') ||
             memcmp(e->file->text + e->file->lines[e->first], e->text, len) != 0)
             return false;
     }

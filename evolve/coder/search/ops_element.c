@@ -206,6 +206,47 @@ static int add_arguments(const Site *site, const Group *g)
     return r;
 }
 
+/* The definition of what is called: a function, or a class by its __init__. */
+static const Statement *definition_of(const Tree *tree, Symbol callee, const File **ret_file)
+{
+    for (size_t i = 0; i < tree->n_files; i++)
+        for (size_t k = 0; k < tree->files[i].n_functions; k++) {
+            const Function *fn = &tree->files[i].functions[k];
+
+            if (fn->name != callee && !(fn->class == callee && streq(symbol_text(tree->symbols, fn->name), "__init__")))
+                continue;
+            *ret_file = &tree->files[i];
+            return &tree->files[i].statements[fn->header];
+        }
+    return NULL;
+}
+
+/* Switches and values that the called function takes and that this call leaves at their default. */
+static int add_parameters(const Site *site, const Group *g)
+{
+    static const char *const turned[][2] = {{"False", "True"}, {"True", "False"}, {"None", "True"}};
+    const Symbol callee = g->open > 0 ? site_tokens(site)[g->open - 1].symbol : 0;
+    const File *f = NULL;
+    const Statement *s = g->call && site_statement(site)->kind != STATEMENT_FUNCTION
+                             ? definition_of(site->search->tree, callee, &f)
+                             : NULL;
+    const Token *t = s ? statement_tokens(f, s) : NULL;
+    int r = 0;
+
+    for (uint32_t i = 1; s && f->language == LANGUAGE_PYTHON && i + 1 < s->n && r >= 0; i++) {
+        const char *name = symbol_text(site->search->symbols, t[i - 1].symbol);
+
+        if (!token_is(f, &t[i], "=") || contains(site, g, name))
+            continue;
+        for (size_t k = 0; k < ARRAY_SIZE(turned) && r >= 0; k++)
+            if (token_is(f, &t[i + 1], turned[k][0]))
+                r = insert(site, g, g->n, arena_printf(site->search->arena, "%s=%s", name, turned[k][1]), 1);
+        if (r >= 0 && scope_is_local(site->file, site->at, t[i - 1].symbol))
+            r = insert(site, g, g->n, arena_printf(site->search->arena, "%s=%s", name, name), 1.5);
+    }
+    return r;
+}
+
 int ops_element(const Site *site)
 {
     const Statement *s = site_statement(site);
@@ -225,6 +266,8 @@ int ops_element(const Site *site)
             r = add_terms(site, &g);
         if (r >= 0)
             r = add_arguments(site, &g);
+        if (r >= 0)
+            r = add_parameters(site, &g);
     }
     return r;
 }

@@ -305,9 +305,12 @@ static int accumulate(const Site *site)
     char *left, *value;
     int r = 0;
 
-    if (s->kind != STATEMENT_SIMPLE || target < 3 || !expr_is(site, target, "=") || target + 1 >= s->n ||
+    if (s->kind != STATEMENT_SIMPLE || target == 0 || !expr_is(site, target, "=") || target + 1 >= s->n ||
         site->file->language != LANGUAGE_PYTHON)
         return 0;
+    r = candidate_replace(site, target, target + 1, "+=", OPERATOR_ARITHMETIC, target == 1 ? 0.4 : 0.6);
+    if (r < 0 || target == 1)
+        return r;
     left = site_text(site, 0, target);
     value = site_text(site, target + 1, s->n);
     if (!left || !value)
@@ -315,8 +318,6 @@ static int accumulate(const Site *site)
     for (size_t i = 0; i < ARRAY_SIZE(adding) && r >= 0; i++)
         r = candidate_replace(site, 0, s->n, arena_printf(arena, "%s.%s(%s)", left, adding[i], value), OPERATOR_METHOD,
                               i == 0 ? 0.7 : 0.5);
-    if (r >= 0)
-        r = candidate_replace(site, target, target + 1, "+=", OPERATOR_ARITHMETIC, 0.6);
     open = site_tokens(site)[target - 1].partner - s->token;
     if (r < 0 || !expr_is(site, target - 1, "]") || !expr_is(site, target + 1, "[") ||
         expr_partner(site, target + 1) != s->n - 1)

@@ -74,6 +74,10 @@ static int slice(const Site *site, uint32_t open)
         r = cut_at(site, open, close, low);
     if (r >= 0 && *high)
         r = cut_at(site, open, close, high);
+    for (uint32_t i = open + 1; i < close && r >= 0; i++)
+        if (expr_is_variable(site, i) && !expr_is(site, i, "self") && !expr_is(site, i + 1, "(") &&
+            !expr_is(site, i + 1, "."))
+            r = cut_at(site, open, close, symbol_text(site->search->symbols, site_tokens(site)[i].symbol));
     return r;
 }
 

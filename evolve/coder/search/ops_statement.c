@@ -212,6 +212,16 @@ static int relocate(const Site *site, uint32_t last, uint32_t where, const char 
     return candidate_edits(site, edits, 2, OPERATOR_INDENT, weight);
 }
 
+/* The last line of a statement with its else, except and finally. */
+static uint32_t chain_last(const Site *site)
+{
+    Site last = *site;
+
+    while (ops_clause_follows(&last))
+        last.at = site_statement(&last)->next;
+    return ops_block_last(site->file, last.at);
+}
+
 /* Out of the block it is in: behind it, or in front of it. */
 static int move_out(const Site *site)
 {
@@ -229,8 +239,11 @@ static int move_out(const Site *site)
     text = indented(site, s->first, last, s->indent, header->indent);
     outer.at = s->parent;
     sole = s->previous == NONE && s->next == NONE;
-    if (!ops_clause_follows(&outer) && !sole)
-        r = relocate(site, last, block_last(f, header) + 1, text, s->next == NONE ? (is_flow(site) ? 1.3 : 1) : 0.4);
+    if (!sole)
+        r = relocate(site, last, chain_last(&outer) + 1, text,
+                     ops_clause_follows(&outer) ? 0.7
+                     : s->next == NONE          ? (is_flow(site) ? 1.3 : 1)
+                                                : 0.4);
     if (r >= 0 && !ops_begins_clause(&outer) && !sole && s->kind == STATEMENT_SIMPLE && !is_flow(site) &&
         s->previous == NONE)
         r = relocate(site, last, header->first, text, 0.7);

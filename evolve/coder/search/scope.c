@@ -131,7 +131,8 @@ int source_bind(Arena *arena, File *f)
         if (r < 0)
             return r;
     }
-    qsort(f->bindings, f->n_bindings, sizeof(*f->bindings), by_name);
+    if (f->n_bindings > 0)
+        qsort(f->bindings, f->n_bindings, sizeof(*f->bindings), by_name);
     return 0;
 }
 
@@ -222,7 +223,8 @@ size_t scope_locals(const File *f, uint32_t at, Symbol *ret, size_t max)
             (n == 0 || found[n - 1].name != b->name))
             found[n++] = *b;
     }
-    qsort(found, n, sizeof(*found), by_statement);
+    if (n > 0)
+        qsort(found, n, sizeof(*found), by_statement);
     for (size_t i = 0; i < n && out < max; i++)
         ret[out++] = found[i].name;
     return out;
