@@ -20,6 +20,9 @@ typedef struct NetVeth {
 } NetVeth;
 int net_veth_add(const NetVeth *veth, Error *e);
 
+/* Gives the link `name` of a network namespace one more address ("10.88.0.2/30") and brings it up. */
+int net_address_add(int netns, const char *name, const char *address, Error *e);
+
 /* Removes a link of the caller's namespace, and with it its peer. Missing is success. */
 int net_link_remove(const char *name, Error *e);
 

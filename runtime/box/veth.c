@@ -97,23 +97,39 @@ static int set_up_inside(const NetVeth *v, Error *e)
     if (r < 0)
         return r;
     index = set_up(sock, v->name, v->address, e);
-    return index < 0 ? index : add_default_route(sock, index, v->host_address, e);
+    if (index < 0 || !v->host_address)
+        return MIN(index, 0);
+    return add_default_route(sock, index, v->host_address, e);
 }
 
-static int enter_and_set_up(const NetVeth *v, Error *e)
+static int enter_and_set_up(int netns, const NetVeth *v, Error *e)
 {
-    _cleanup_close_ int ours = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), theirs = -EBADF;
-    char path[64];
+    _cleanup_close_ int ours = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     int r;
 
-    snprintf(path, sizeof(path), "/proc/%d/ns/net", (int) v->pid);
-    theirs = open(path, O_RDONLY | O_CLOEXEC);
-    if (ours < 0 || theirs < 0 || setns(theirs, CLONE_NEWNET) < 0)
-        return error_errnof(e, -errno, "%s", path);
+    if (ours < 0 || setns(netns, CLONE_NEWNET) < 0)
+        return error_errnof(e, -errno, "network namespace");
     r = set_up_inside(v, e);
     if (setns(ours, CLONE_NEWNET) < 0)
         abort(); /* in the wrong namespace nothing that follows would be right */
     return r;
+}
+
+int net_address_add(int netns, const char *name, const char *address, Error *e)
+{
+    const NetVeth end = {.name = name, .address = address};
+
+    return enter_and_set_up(netns, &end, e);
+}
+
+static int set_up_peer(const NetVeth *v, Error *e)
+{
+    _cleanup_close_ int netns = -EBADF;
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/ns/net", (int) v->pid);
+    netns = open(path, O_RDONLY | O_CLOEXEC);
+    return netns < 0 ? error_errnof(e, -errno, "%s", path) : enter_and_set_up(netns, v, e);
 }
 
 int net_veth_add(const NetVeth *v, Error *e)
@@ -128,7 +144,7 @@ int net_veth_add(const NetVeth *v, Error *e)
         return nl_failed(n, v->host_name, e);
     r = set_up(sock, v->host_name, v->host_address, e);
     if (r >= 0)
-        r = enter_and_set_up(v, e);
+        r = set_up_peer(v, e);
     if (r < 0)
         (void) net_link_remove(v->host_name, NULL);
     return MIN(r, 0);

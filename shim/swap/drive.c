@@ -15,6 +15,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
 #include "runtime/box/cgroup.h"
+#include "runtime/box/egress.h"
 #include "shim/init/protocol.h"
 
 #define LOG_TAG (INIT_TAGS_MAX - 1)
@@ -197,6 +198,18 @@ static void on_event(IncarnationEvent event, const char *why, void *userdata)
     }
 }
 
+/* A candidate that is being tried reaches nobody: what it did out there no roll-back could undo. */
+static int set_egress(const Drive *d, Error *e)
+{
+    static const char *const nobody[] = {NULL};
+    const Agent *a = d->spec.agent;
+
+    if (a->network != NETWORK_VETH)
+        return 0;
+    return egress_apply(d->container->netns,
+                        d->head.state == SWAP_TRYING ? nobody : (const char *const *) a->network_allow, e);
+}
+
 static int start_now(Drive *d, Error *e)
 {
     const Side *side = swap_licensed(&d->head);
@@ -214,8 +227,7 @@ static int start_now(Drive *d, Error *e)
 
     if (state < 0)
         return state;
-    r = get_container(d, e);
-    if (r < 0)
+    if ((r = get_container(d, e)) < 0 || (r = set_egress(d, e)) < 0)
         return r;
     spec.container = d->container;
     spec.output = log_writer(d->log);
@@ -330,6 +342,12 @@ static void on_baked(uint32_t events, void *userdata)
 
 static void bake(Drive *d)
 {
+    Error e = {};
+
+    if (set_egress(d, &e) < 0) {
+        feed(d, EVENT_ABORT, e.text, NULL);
+        return;
+    }
     if (d->pause_start && !d->pause_end)
         d->pause_end = clock_now();
     loop_cancel(&d->bake_timer);
@@ -675,16 +693,20 @@ json_t *drive_status(const Drive *d)
     const Head *h = &d->head;
     const Side *side = swap_licensed(h);
     json_t *last = NULL, *listeners = hold_to_json(d->hold);
+    uint64_t refused = 0;
     const char *trouble = d->trouble[0] ? d->trouble : hold_trouble(d->hold);
 
     if (record_last(d->spec.agent_dir, &last, NULL) < 0)
         last = json_null();
-    return json_pack("{s:b,s:s,s:s,s:I,s:s?,s:i,s:i,s:I,s:b,s:o,s:o,s:s,s:s,s:b}", "ok", 1, "state",
+    if (d->spec.agent->network == NETWORK_VETH && d->container)
+        (void) egress_refused(d->container->netns, &refused, NULL);
+    return json_pack("{s:b,s:s,s:s,s:I,s:s?,s:i,s:i,s:I,s:b,s:o,s:o,s:s,s:s,s:b,s:I}", "ok", 1, "state",
                      swap_state_name(h->state), "generation", side->generation, "epoch", (json_int_t) side->epoch,
                      "previous", h->prev.generation[0] ? h->prev.generation : NULL, "pid",
                      d->incarnation ? (int) incarnation_pid(d->incarnation) : 0, "restarts", (int) d->restarts,
                      "uptime_usec", (json_int_t) (d->since ? clock_now() - d->since : 0), "ready",
                      (int) (d->incarnation && incarnation_pid(d->incarnation) && incarnation_ready(d->incarnation)),
                      "listeners", listeners, "last_swap", last, "reason", h->reason, "trouble", trouble,
-                     "memory_limited", (int) cgroup_has(d->container ? d->container->cgroup_agent : -1, "memory"));
+                     "memory_limited", (int) cgroup_has(d->container ? d->container->cgroup_agent : -1, "memory"),
+                     "egress_refused", (json_int_t) refused);
 }

@@ -41,8 +41,9 @@ shim_teardown() {
     shim stop "$NAME" >/dev/null 2>&1 || true
     [ -z "$LOADER" ] || kill "$LOADER" 2>/dev/null || true
     # Nothing may be left: no process in the container's cgroup, no mount.
-    ! find /sys/fs/cgroup -path "*kept-$NAME*" -o -path "*rehearsal-$NAME*" 2>/dev/null | grep -q .
-    ! grep -q "$BATS_TEST_TMPDIR" /proc/self/mountinfo || [ -n "$STORE_DIRECTORY" ]
+    if find /sys/fs/cgroup -path "*kept-$NAME*" -o -path "*rehearsal-$NAME*" 2>/dev/null | grep .; then return 1; fi
+    [ -z "$STORE_DIRECTORY" ] || umount "$STORE_DIRECTORY"
+    ! grep -q "$BATS_TEST_TMPDIR" /proc/self/mountinfo
 }
 
 get() { # path

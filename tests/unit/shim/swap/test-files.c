@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <sys/stat.h>
+
+#include "runtime/base/file.h"
+#include "runtime/base/json.h"
+#include "shim/swap/epoch.h"
+#include "shim/swap/head.h"
+#include "shim/swap/record.h"
+#include "tests/unit/test.h"
+
+#define A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+static Head head_of(SwapState state)
+{
+    return (Head){.seq = 9,
+                  .state = state,
+                  .txid = 2,
+                  .next_epoch = 5,
+                  .cur = {A, 3},
+                  .cand = {B, 4},
+                  .prev = {"", EPOCH_NONE},
+                  .fallback = {"", EPOCH_NONE},
+                  .salvage = 1,
+                  .served = true,
+                  .boot_id = "11111111-1111-1111-1111-111111111111",
+                  .reason = "why \"not\""};
+}
+
+TEST(a_head_comes_back_as_it_was_written_in_every_state)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+
+    for (SwapState s = 0; s < SWAP_STATES; s++) {
+        Head h = head_of(s), back;
+        bool fresh = true;
+
+        assert_int_equal(head_save(d.fd, &h, NULL), 0);
+        assert_int_equal(head_load(d.fd, &back, &fresh, NULL), 0);
+        assert_false(fresh);
+        assert_int_equal(back.state, s);
+        assert_string_equal(back.cur.generation, A);
+        assert_int_equal(back.cand.epoch, 4);
+        assert_string_equal(back.prev.generation, "");
+        assert_int_equal(back.salvage, 1);
+        assert_true(back.served);
+        assert_string_equal(back.reason, h.reason);
+        assert_string_equal(back.boot_id, h.boot_id);
+    }
+}
+
+TEST(a_head_with_any_byte_changed_is_refused)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    _cleanup_free_ char *text = NULL;
+    Head h = head_of(SWAP_TRYING), back;
+    size_t len;
+    bool fresh;
+
+    assert_int_equal(head_save(d.fd, &h, NULL), 0);
+    assert_int_equal(file_read_at(d.fd, "head.json", 16384, &text, &len), 0);
+    for (size_t i = 0; i < len; i++) {
+        char saved = text[i];
+
+        if (saved == ' ' || saved == '\n')
+            continue; /* layout is not part of what is signed */
+        text[i] = saved == '1' ? '2' : '1';
+        assert_int_equal(file_write_at(d.fd, "head.json", text, len, 0600, 0), 0);
+        assert_true(head_load(d.fd, &back, &fresh, NULL) < 0);
+        text[i] = saved;
+    }
+}
+
+TEST(the_first_head_is_made_from_what_was_added)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    static const char text[] = "{\"generation\":\"" A "\",\"epoch\":0}";
+    Head h;
+    bool fresh = false;
+
+    assert_int_equal(head_load(d.fd, &h, &fresh, NULL), -ENOENT);
+    assert_int_equal(file_write_at(d.fd, "initial.json", text, strlen(text), 0600, 0), 0);
+    assert_int_equal(head_load(d.fd, &h, &fresh, NULL), 0);
+    assert_true(fresh);
+    assert_int_equal(h.state, SWAP_STEADY);
+    assert_int_equal(h.next_epoch, 1);
+}
+
+TEST(a_swap_is_recorded_once_and_a_cut_line_is_replaced)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    _cleanup_json_ json_t *one = json_pack("{s:i}", "txid", 1), *two = json_pack("{s:i}", "txid", 2);
+    _cleanup_free_ char *text = NULL;
+    _cleanup_json_ json_t *last = NULL;
+
+    assert_int_equal(record_append(d.fd, 1, one, NULL), 0);
+    assert_int_equal(record_append(d.fd, 1, one, NULL), 0);
+    assert_int_equal(file_write_at(d.fd, "swaps.jsonl", "{\"txid\":1}\n{\"txi", 16, 0600, 0), 0);
+    assert_int_equal(record_append(d.fd, 2, two, NULL), 0);
+    assert_int_equal(record_append(d.fd, 2, two, NULL), 0);
+    assert_int_equal(file_read_at(d.fd, "swaps.jsonl", 4096, &text, NULL), 0);
+    assert_string_equal(text, "{\"txid\":1}\n{\"txid\":2}\n");
+    assert_int_equal(record_last(d.fd, &last, NULL), 0);
+    assert_int_equal(json_integer_value(json_object_get(last, "txid")), 2);
+}
+
+static void make_epoch(int dir, const char *name, const char *content)
+{
+    _cleanup_close_ int fd = -EBADF;
+
+    assert_int_equal(mkdirat_p(dir, name, 0755), 0);
+    fd = openat(dir, name, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(file_write_at(fd, "f", content, strlen(content), 0644, 0), 0);
+}
+
+TEST(a_clone_is_a_copy_and_what_nobody_keeps_is_collected)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    Head h = head_of(SWAP_TRYING);
+    _cleanup_free_ char *text = NULL;
+
+    make_epoch(d.fd, "epochs/3", "state");
+    make_epoch(d.fd, "epochs/2", "old");
+    make_epoch(d.fd, "epochs/7.tmp", "half");
+    make_epoch(d.fd, "epochs/4", "left of a swap that was cut off");
+    assert_int_equal(epoch_clone(d.fd, 3, 4, NULL), 0);
+    assert_int_equal(file_read_at(d.fd, "epochs/4/f", 100, &text, NULL), 0);
+    assert_string_equal(text, "state");
+    assert_int_equal(epoch_collect(d.fd, &h, NULL), 0);
+    assert_int_equal(faccessat(d.fd, "epochs/3", F_OK, 0), 0);
+    assert_int_equal(faccessat(d.fd, "epochs/4", F_OK, 0), 0);
+    assert_int_equal(faccessat(d.fd, "epochs/2", F_OK, 0), -1);
+    assert_int_equal(faccessat(d.fd, "epochs/7.tmp", F_OK, 0), -1);
+    assert_true(epoch_clone(d.fd, 6, 9, NULL) < 0);
+    assert_int_equal(faccessat(d.fd, "epochs/9.tmp", F_OK, 0), -1);
+}
+
+TEST(schemas_are_the_same_when_equal_or_both_absent)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+
+    make_epoch(d.fd, "epochs/0", "");
+    make_epoch(d.fd, "epochs/1", "");
+    assert_true(epoch_same_schema(d.fd, 0, 1));
+    assert_int_equal(mkdirat_p(d.fd, "epochs/1/.moss", 0755), 0);
+    {
+        _cleanup_close_ int fd = openat(d.fd, "epochs/1/.moss", O_RDONLY | O_DIRECTORY);
+
+        assert_int_equal(file_write_at(fd, "schema", "2", 1, 0644, 0), 0);
+    }
+    assert_false(epoch_same_schema(d.fd, 0, 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        UNIT(a_head_comes_back_as_it_was_written_in_every_state),
+        UNIT(a_head_with_any_byte_changed_is_refused),
+        UNIT(the_first_head_is_made_from_what_was_added),
+        UNIT(a_swap_is_recorded_once_and_a_cut_line_is_replaced),
+        UNIT(a_clone_is_a_copy_and_what_nobody_keeps_is_collected),
+        UNIT(schemas_are_the_same_when_equal_or_both_absent),
+    };
+
+    return RUN_TESTS(tests);
+}
