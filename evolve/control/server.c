@@ -25,12 +25,25 @@ struct ControlServer {
     char *packet; /* CONTROL_PACKET_MAX bytes: requests are answered one at a time */
 };
 
+/* A socket that is closed with requests unread resets the connection, and the peer is shown that before our last answer: read what there is, after which nothing more can
+ * come. */
+static void drain(int fd)
+{
+    char byte;
+
+    if (shutdown(fd, SHUT_RD) < 0)
+        return;
+    while (recv(fd, &byte, sizeof(byte), MSG_DONTWAIT) > 0)
+        ;
+}
+
 static void client_drop(Client *c)
 {
     if (!c->server)
         return;
     loop_cancel(&c->readable);
     loop_cancel(&c->deadline);
+    drain(c->fd);
     fd_closep(&c->fd);
     c->server = NULL;
 }
@@ -91,6 +104,12 @@ static int client_begin(ControlServer *s, Client *c, int fd, ControlPeer peer)
     return r;
 }
 
+static void turn_away(int fd, const char *why)
+{
+    (void) send_answer(fd, control_error(why));
+    drain(fd);
+}
+
 static void on_acceptable(_unused_ uint32_t events, void *userdata)
 {
     ControlServer *s = userdata;
@@ -101,7 +120,7 @@ static void on_acceptable(_unused_ uint32_t events, void *userdata)
     if (fd < 0 || socket_peer_uid(fd, &uid) < 0)
         return;
     if (s->spec.admit(uid, &peer, s->spec.userdata) < 0) {
-        (void) send_answer(fd, control_error("this socket is the operator's and the agent's"));
+        turn_away(fd, "this socket is the operator's and the agent's");
         return;
     }
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
@@ -109,7 +128,7 @@ static void on_acceptable(_unused_ uint32_t events, void *userdata)
             (void) client_begin(s, &s->clients[i], TAKE_FD(fd), peer);
             return;
         }
-    (void) send_answer(fd, control_error("there are 16 clients already"));
+    turn_away(fd, "there are 16 clients already");
 }
 
 int control_server_new(const ControlServerSpec *spec, ControlServer **ret, Error *e)

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2154 # bats assigns stderr
 # moss daemon: reads sessions by itself, serves the control socket of each agent, and lets nobody do more there than ask.
 
 bats_require_minimum_version 1.5.0
@@ -176,7 +177,7 @@ chunks() {
     start_daemon
     worker=$(pgrep -P "$daemon")
     stop_daemon
-    ! kill -0 "$worker" 2>/dev/null
+    run ! kill -0 "$worker"
     [ ! -e "$control/control.sock" ]
 }
 
@@ -357,7 +358,7 @@ PY
     as=1000 run -0 ask '{"op":"request"}'
     [ "$(field .wish.by)" = agent ]
     requests=()
-    for i in {1..40}; do requests+=('{"op":"status"}'); done
+    for _ in {1..40}; do requests+=('{"op":"status"}'); done
     as=1000 run -0 ask "${requests[@]}"
     [[ "${lines[-1]}" == *"too many requests: ask again in"* ]]
     run -0 ask "${requests[@]}"

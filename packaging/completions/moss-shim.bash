@@ -1,0 +1,28 @@
+# Completion of moss-shim(1) for bash.
+_moss_shim()
+{
+    local current=${COMP_WORDS[COMP_CWORD]} path store words
+    store=${MOSS_STORE:-/var/lib/moss}
+    case $COMP_CWORD in
+    1) words='logs recover rollback start status stop swap --help --version' ;;
+    2)
+        for path in "$store"/agents/*/agent.json; do
+            [ ! -e "$path" ] || words+=" $(basename "$(dirname "$path")")"
+        done
+        ;;
+    *)
+        words='--store --json'
+        case ${COMP_WORDS[1]} in
+        start) words='--store --foreground' ;;
+        swap)
+            words+=' --no-rehearsal'
+            for path in "$store"/generations/*; do
+                [ ! -e "$path" ] || words+=" $(basename "$path" .json)"
+            done
+            ;;
+        esac
+        ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "${words:-}" -- "$current")
+}
+complete -F _moss_shim moss-shim
