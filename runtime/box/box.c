@@ -423,7 +423,8 @@ Box *box_free(Box *box)
     if (!box)
         return NULL;
     (void) box_kill(box);
-    if (box->cgroup_parent >= 0)
+    /* With PID 1 all has ended; what is there nevertheless came from elsewhere. */
+    if (box->cgroup_parent >= 0 && unlinkat(box->cgroup_parent, box->name, AT_REMOVEDIR) < 0)
         (void) cgroup_remove(box->cgroup_parent, box->name, NULL);
     fd_closep(&box->pidfd);
     fd_closep(&box->userns);

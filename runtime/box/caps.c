@@ -88,12 +88,12 @@ int caps_parse(const json_t *o, const char *at, CapSets *ret, Error *e)
 int caps_drop_bounding(uint64_t keep)
 {
     for (unsigned i = 0; i < 64; i++) {
-        int r = keep & BIT(i) ? 0 : prctl(PR_CAPBSET_READ, (unsigned long) i, 0, 0, 0);
-
-        if (r < 0)
-            return errno == EINVAL ? 0 : -errno; /* beyond the kernel's last one */
-        if (r == 1 && prctl(PR_CAPBSET_DROP, (unsigned long) i, 0, 0, 0) < 0)
-            return -errno;
+        if (keep & BIT(i) || prctl(PR_CAPBSET_DROP, (unsigned long) i, 0, 0, 0) == 0)
+            continue;
+        if (errno == EINVAL) /* beyond the kernel's last one */
+            return 0;
+        if (errno != EPERM || prctl(PR_CAPBSET_READ, (unsigned long) i, 0, 0, 0) != 0)
+            return -EPERM; /* dropping needs CAP_SETPCAP also where there is nothing to drop */
     }
     return 0;
 }

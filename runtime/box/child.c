@@ -103,7 +103,7 @@ static int make_root(const BoxPlan *plan, const int *given, Error *e)
 
     if (plan->privileged) {
         /* An overlay takes layers from mounts of our own namespace: so those that were sent join it. */
-        for (size_t i = 0; i <= r->n_lowers && q >= 0; i++)
+        for (size_t i = 0; i < r->n_lowers + 2 && q >= 0; i++)
             q = mount_park(given[i], e);
         if (q < 0)
             return q;
@@ -122,7 +122,7 @@ static int enter_root(const BoxPlan *plan, const int *given, Error *e)
 {
     const BoxSpec *spec = plan->spec;
     _cleanup_close_ int root = -EBADF;
-    size_t next = spec->root.n_lowers + 1;
+    size_t next = spec->root.n_lowers + 2;
     int r;
 
     r = mount_make_private(e);

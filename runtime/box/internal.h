@@ -15,7 +15,7 @@
 
 #define BOX_MOUNTS_MAX 32
 #define BOX_LOWERS_MAX 128
-#define BOX_GIVEN_MAX (BOX_LOWERS_MAX + 1 + BOX_MOUNTS_MAX)
+#define BOX_GIVEN_MAX (BOX_LOWERS_MAX + 2 + BOX_MOUNTS_MAX)
 #define BOX_IDS 65536U
 #define BOX_WATCH_INTERVAL 20000U /* microseconds */
 #define BOX_UPPER_MIN (1U << 20)  /* of a read-only root: for mount points that are missing */
@@ -53,7 +53,7 @@ typedef struct BoxPlan {
     SeccompFilter filter;
 } BoxPlan;
 
-/* parent → child: one packet a mount, with its fd: each layer, the directory for the upper, then in the spec's order each BOX_BIND and BOX_DEV. child → parent: one of
+/* parent → child: one packet a mount, with its fd: each layer, the directory for the upper twice, then in the spec's order each BOX_BIND and BOX_DEV. child → parent: one of
  * these; the end of the channel without BOX_SAYS_ERROR means that the program runs. */
 typedef struct BoxSays {
     enum { BOX_SAYS_ERROR, BOX_SAYS_UPPER, BOX_SAYS_BORN } what;

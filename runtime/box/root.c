@@ -17,7 +17,7 @@
 
 size_t box_count_mounts(const BoxSpec *spec)
 {
-    size_t n = spec->root.n_lowers + 1;
+    size_t n = spec->root.n_lowers + 2;
 
     for (size_t i = 0; i < spec->n_mounts; i++)
         n += spec->mounts[i].kind == BOX_BIND || spec->mounts[i].kind == BOX_DEV;
@@ -74,7 +74,7 @@ static int give_upper(int dir, uint32_t base)
     return fchownat(dir, "work", base, base, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-/* The layers and the directory for the upper, of which the child makes its root: an overlay works with the ids of whom it was mounted by, and
+/* The layers, the directory for the upper as it is, and the same idmapped, of which the child makes its root: an overlay works with the ids of whom it was mounted by, and
  * those must be in the map. */
 static int make_root(const BoxSpec *spec, Box *box, int *fds, Error *e)
 {
@@ -88,7 +88,9 @@ static int make_root(const BoxSpec *spec, Box *box, int *fds, Error *e)
     fds[n] = clone_mapped(dir, box->userns, &mapped, e);
     if (fds[n] < 0)
         return fds[n];
-    if (!mapped && give_upper(dir, box->base) < 0)
+    /* Not to be closed while it is attached nowhere: that waits for a grace period of RCU. It goes with the child's other parked mounts. */
+    fds[n + 1] = TAKE_FD(dir);
+    if (!mapped && give_upper(fds[n + 1], box->base) < 0)
         return error_errnof(e, -errno, "cannot give the box its upper directory");
     for (size_t i = 0; i < n; i++) {
         fds[i] = clone_mapped(spec->root.lowers[i], box->userns, NULL, e);
@@ -119,7 +121,7 @@ static int make_bind(const BoxMount *m, const Box *box, Error *e)
 
 int box_make_mounts(const BoxSpec *spec, Box *box, int *fds, Error *e)
 {
-    size_t n = spec->root.n_lowers;
+    size_t n = spec->root.n_lowers + 1;
     int r = make_root(spec, box, fds, e);
 
     for (size_t i = 0; r >= 0 && i < spec->n_mounts; i++) {

@@ -27,7 +27,8 @@ int tree_digest_uncached(int dirfd, char ret_digest[static DIGEST_SIZE], Error *
 
 /* How a snapshot is put together; the later ones are for kernels that cannot do the earlier ones. */
 typedef enum SnapshotWay {
-    SNAPSHOT_DETACHED, /* fsopen(2) on layers as they are (an unattached tmpfs as the upper needs Linux 6.15) */
+    SNAPSHOT_GIVEN,    /* fsopen(2) on the fds that were given (an unattached tmpfs as the upper needs Linux 6.15) */
+    SNAPSHOT_DETACHED, /* the same on layers that are opened again in this mount namespace */
     SNAPSHOT_PRIVATE,  /* the same in a helper with a mount namespace of its own, where the tmpfs is attached */
     SNAPSHOT_LEGACY,   /* mount(2) there: before Linux 6.7 there is no `lowerdir+` */
     _SNAPSHOT_WAY_MAX,

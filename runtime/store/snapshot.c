@@ -34,6 +34,7 @@ typedef struct Plan {
     int upper; /* O_PATH */
     bool attach;
     bool user_xattrs;
+    int (*open)(int fd);
     const char *step; /* what is being done, for the message */
 } Plan;
 
@@ -43,6 +44,13 @@ static void plan_done(Plan *p)
         fd_closep(&p->lowers[i]);
     fd_closep(&p->base);
     fd_closep(&p->upper);
+}
+
+static int duplicate(int fd)
+{
+    int n = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+    return n < 0 ? -errno : n;
 }
 
 /* The same directory through this mount namespace if it can be had by name, else the fd itself. */
@@ -60,15 +68,14 @@ static int reopen(int fd)
         if (again >= 0 && fstat(fd, &a) == 0 && fstat(again, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
             return TAKE_FD(again);
     }
-    n = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    return n < 0 ? -errno : (int) n;
+    return duplicate(fd);
 }
 
 static int take_lowers(Plan *p, const int *lowers, size_t n)
 {
     p->step = "cannot open the layers";
     for (; p->n < n; p->n++) {
-        int fd = reopen(lowers[p->n]);
+        int fd = p->open(lowers[p->n]);
 
         if (fd < 0)
             return fd;
@@ -137,7 +144,7 @@ static int prepare_upper(Plan *p, const SnapshotUpper *upper)
     if (!upper)
         return 0;
     p->step = "cannot make the upper directory";
-    p->base = upper->dir_fd ? reopen(upper->dir_fd) : make_tmpfs(upper->tmpfs_size, p->attach);
+    p->base = upper->dir_fd ? p->open(upper->dir_fd) : make_tmpfs(upper->tmpfs_size, p->attach);
     if (p->base < 0)
         return p->base;
     r = make_upper(p);
@@ -276,7 +283,10 @@ typedef struct Outcome {
 
 static Outcome build(SnapshotWay way, const int *lowers, size_t n, const SnapshotUpper *upper)
 {
-    _cleanup_(plan_done) Plan p = {.base = -EBADF, .upper = -EBADF, .attach = way != SNAPSHOT_DETACHED};
+    _cleanup_(plan_done) Plan p = {.base = -EBADF,
+                                   .upper = -EBADF,
+                                   .attach = way > SNAPSHOT_DETACHED,
+                                   .open = way == SNAPSHOT_GIVEN ? duplicate : reopen};
     Outcome o = {.mnt = -EBADF, .upper = -EBADF};
     int r;
 
@@ -339,7 +349,7 @@ int snapshot_mount_way(SnapshotWay way, const int *lowers, size_t n, const Snaps
                        Error *e)
 {
     _cleanup_close_ int upper_fd = -EBADF;
-    Outcome o = way == SNAPSHOT_DETACHED ? build(way, lowers, n, upper) : build_in_helper(way, lowers, n, upper);
+    Outcome o = way <= SNAPSHOT_DETACHED ? build(way, lowers, n, upper) : build_in_helper(way, lowers, n, upper);
 
     upper_fd = o.upper;
     if (o.mnt < 0)
@@ -356,7 +366,7 @@ static int mount_any_way(const int *lowers, size_t n, const SnapshotUpper *upper
     if (n == 0 || n > LOWERS_MAX)
         return error_setf(e, -EINVAL, "an overlay of %zu layers: must be from 1 to %u", n, LOWERS_MAX);
     /* -EINVAL is what older kernels say to a layer on an unattached mount. */
-    for (SnapshotWay way = SNAPSHOT_DETACHED; way < _SNAPSHOT_WAY_MAX && (r == -ENOSYS || r == -EINVAL); way++)
+    for (SnapshotWay way = SNAPSHOT_GIVEN; way < _SNAPSHOT_WAY_MAX && (r == -ENOSYS || r == -EINVAL); way++)
         r = snapshot_mount_way(way, lowers, n, upper, ret_upper_fd, e);
     return r;
 }

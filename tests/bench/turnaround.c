@@ -106,44 +106,59 @@ static double per_second_at_once(int root, int cgroup, size_t n, unsigned worker
     return (double) (n * workers) * 1e9 / (double) (bench_nsec() - began);
 }
 
-/* Median cost of mounting and dropping a writable snapshot of a tree of so many bytes. */
-static double snapshot_of(uint64_t bytes, size_t n)
+/* A new directory below /tmp with so many bytes in files of 1 MiB. */
+static int make_tree(uint64_t bytes, char path[static 32])
 {
-    uint64_t *took = calloc(n, sizeof(*took));
-    char path[] = "/tmp/moss-bench-tree-XXXXXX";
-    double median;
     int dir;
 
-    if (!took || !mkdtemp(path))
+    snprintf(path, 32, "/tmp/moss-bench-XXXXXX");
+    if (!mkdtemp(path))
         bench_die(path);
     dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (uint64_t i = 0; i < bytes / FILE_BYTES; i++) {
+        _cleanup_close_ int fd = -EBADF;
         char name[32];
-        int fd;
 
         snprintf(name, sizeof(name), "%llu", (unsigned long long) i);
         fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (fd < 0 || posix_fallocate(fd, 0, (off_t) FILE_BYTES) != 0)
             bench_die(name);
-        close(fd);
     }
-    for (size_t i = 0; i < n; i++) {
-        SnapshotUpper upper = {.tmpfs_size = 1 << 20};
-        uint64_t began = bench_nsec();
-        Error e = {};
-        int fd = snapshot_mount(&dir, 1, &upper, NULL, &e);
+    if (syncfs(dir) < 0) /* not to be paid for by what is measured next */
+        bench_die("syncfs");
+    return dir;
+}
 
-        if (fd < 0)
-            bench_die(e.text);
-        close(fd);
-        took[i] = bench_nsec() - began;
+/* Nanoseconds of mounting and dropping a writable snapshot. */
+static uint64_t snapshot_once(int dir)
+{
+    SnapshotUpper upper = {.tmpfs_size = 1 << 20};
+    uint64_t began = bench_nsec();
+    Error e = {};
+    int fd = snapshot_mount(&dir, 1, &upper, NULL, &e);
+
+    if (fd < 0)
+        bench_die(e.text);
+    close(fd);
+    return bench_nsec() - began;
+}
+
+static void snapshots_in_turn(double *ret_small, double *ret_large)
+{
+    static uint64_t small[200], large[200];
+    char small_path[32], large_path[32];
+    int small_dir = make_tree(SMALL, small_path), large_dir = make_tree(LARGE, large_path);
+
+    for (size_t i = 0; i < ARRAY_SIZE(small); i++) {
+        small[i] = snapshot_once(small_dir);
+        large[i] = snapshot_once(large_dir);
     }
-    median = bench_median(took, n);
-    close(dir);
-    free(took);
-    if (rm_rf_at(AT_FDCWD, path) < 0)
-        bench_die(path);
-    return median;
+    *ret_small = bench_median(small, ARRAY_SIZE(small));
+    *ret_large = bench_median(large, ARRAY_SIZE(large));
+    close(small_dir);
+    close(large_dir);
+    if (rm_rf_at(AT_FDCWD, small_path) < 0 || rm_rf_at(AT_FDCWD, large_path) < 0)
+        bench_die("cannot remove the trees");
 }
 
 int main(int argc, char **argv)
@@ -162,8 +177,7 @@ int main(int argc, char **argv)
     cgroup = parent_cgroup(name);
     in_turn(path, root, cgroup, n, &floor, &box);
     rate = per_second_at_once(root, cgroup, n, 2);
-    small = snapshot_of(SMALL, 50);
-    large = snapshot_of(LARGE, 50);
+    snapshots_in_turn(&small, &large);
     if (json)
         printf("{\"floor_usec\":%.0f,\"box_usec\":%.0f,\"ratio\":%.2f,\"boxes_per_second_2\":%.0f,"
                "\"snapshot_2mib_usec\":%.0f,\"snapshot_2gib_usec\":%.0f}\n",
