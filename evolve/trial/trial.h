@@ -5,14 +5,15 @@
 /* Trials: one task replayed against one build of the agent, in boxes that leave nothing behind.
  *
  * A trial is two boxes that share one user and one network namespace (loopback only) and nothing else:
- *   the replayer   root: the agent's base layer, read-only; the operator's replay directory at /moss/replay; the task's turns (no grader) at /moss/task.json;
- *                  a writable /moss/out. It brings the model server inside, waits for the agent's port and posts the turns;
+ *   the replayer   root: the agent's base layer and a small tmpfs; the operator's replay directory read-only at /moss/replay; the task's turns (no grader) as
+ *                  standard input, which MOSS_TASK names as a path; MOSS_OUT=/moss/out. It brings the model server inside, waits for the agent's
+ *                  port and posts the turns;
  *   the agent      root: overlay of the candidate's layers and a small tmpfs; a fresh state volume; the run command of agent.json, uid and gid of agent.json,
  *                  environment with MOSS_GENERATION, MOSS_NONCE and MOSS_TRIAL=1.
- * The trial ends when the replayer has written transcript.json, when the agent's box ends early, or at the time limit. Then everything in both boxes is killed,
+ * The trial ends when the replayer has ended, when the agent's box ends early, or at the time limit. Then everything in both boxes is killed,
  * the transcript (bounded, checked) is graded outside, and mounts, cgroups and directories are gone.
  *
- * A pool runs several trials at once:
+ * A pool runs several trials at once. It needs a cgroup of its own, since it names the boxes in it:
  *
  *     trial_pool_new(agent, base_layer, cgroup, jobs, &pool, e);
  *     trial_pool_submit(pool, &spec, e);  … as many as one likes: they queue
