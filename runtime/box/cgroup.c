@@ -167,28 +167,40 @@ static int make_one(int parent, const char *name)
     return fd < 0 ? -errno : fd;
 }
 
+/* Splits the next name off *path; 0 at the end. */
+static int next_name(const char **path, char name[static NAME_MAX + 1])
+{
+    const char *p = *path + strspn(*path, "/");
+    size_t n = strcspn(p, "/");
+
+    n = MIN(n, (size_t) NAME_MAX);
+    memcpy(name, p, n);
+    name[n] = '\0';
+    if (p[n] && p[n] != '/')
+        return -ENAMETOOLONG;
+    *path = p + n;
+    return streq(name, ".") || streq(name, "..") ? -EINVAL : n > 0;
+}
+
 int cgroup_make(int parent, const char *path, Error *e)
 {
     _cleanup_close_ int at = -EBADF;
+    char name[NAME_MAX + 1];
     const char *p = path;
+    int r;
 
-    while (*(p += strspn(p, "/"))) {
-        char name[NAME_MAX + 1];
-        size_t n = strcspn(p, "/");
-        int fd;
+    /* All of it is looked at before any of it is made. */
+    while ((r = next_name(&p, name)) > 0)
+        ;
+    if (r < 0)
+        return error_setf(e, r, "cgroup %s: \"%s\" is no name of a cgroup", path, name);
+    for (p = path; next_name(&p, name) > 0;) {
+        int fd = make_one(at >= 0 ? at : parent, name);
 
-        if (n > NAME_MAX)
-            return error_setf(e, -ENAMETOOLONG, "cgroup %s: a name in it is too long", path);
-        memcpy(name, p, n);
-        name[n] = '\0';
-        if (streq(name, ".") || streq(name, ".."))
-            return error_setf(e, -EINVAL, "cgroup %s: \"%s\" is no name of a cgroup", path, name);
-        fd = make_one(at >= 0 ? at : parent, name);
         if (fd < 0)
             return error_errnof(e, fd, "cannot make cgroup %s", path);
         fd_closep(&at);
         at = fd;
-        p += n;
     }
     return at >= 0 ? TAKE_FD(at) : error_setf(e, -EINVAL, "a cgroup's path is empty");
 }

@@ -33,7 +33,7 @@ static int built_in(const char *name, Text *ret, Error *e)
 {
     if (!streq(name, "box"))
         return error_setf(e, -ENOENT, "no seccomp profile is called \"%s\"", name);
-    *ret = (Text){profile_box, (size_t) (profile_box_end - profile_box)};
+    *ret = (Text){profile_box, (size_t) ((uintptr_t) profile_box_end - (uintptr_t) profile_box)};
     return 0;
 }
 
