@@ -192,6 +192,30 @@ static int everywhere(const Site *site, uint32_t i, const char **terms, size_t n
     return r;
 }
 
+/* Whether a function of that name, if the tree has one, can be given so many arguments. */
+static bool takes(const Tree *tree, Symbol name, size_t n_arguments)
+{
+    bool defined = false;
+
+    for (size_t i = 0; i < tree->n_files; i++)
+        for (size_t k = 0; k < tree->files[i].n_functions; k++) {
+            const File *f = &tree->files[i];
+            const Function *fn = &f->functions[k];
+            const Statement *s = &f->statements[fn->header];
+            size_t optional = fn->class ? 1 : 0;
+
+            if (fn->name != name)
+                continue;
+            for (uint32_t t = 0; t < s->n; t++)
+                optional +=
+                    token_is(f, statement_tokens(f, s) + t, "=") || token_is(f, statement_tokens(f, s) + t, "*");
+            if (n_arguments <= fn->n_parameters && n_arguments + optional >= fn->n_parameters)
+                return true;
+            defined = true;
+        }
+    return !defined;
+}
+
 /* Attributes that the tree takes of the same thing. */
 static int members(const Site *site, uint32_t i)
 {
@@ -199,7 +223,8 @@ static int members(const Site *site, uint32_t i)
     const Token *t = site_tokens(site);
     bool call = expr_is(site, i + 1, "(");
     Symbol seen[MEMBERS_MAX];
-    size_t n = 0;
+    Range arguments[16];
+    size_t n = 0, n_arguments = call ? expr_elements(site, i + 1, arguments, ARRAY_SIZE(arguments)) : 0;
     int r = 0;
 
     if (i < 2 || !expr_is(site, i - 1, ".") || t[i].kind != TOKEN_NAME)
@@ -219,7 +244,7 @@ static int members(const Site *site, uint32_t i)
                 continue;
             seen[n++] = other->items[k].symbol;
             other_call = k + 1 < other->n && token_is(&tree->files[f], &other->items[k + 1], "(");
-            if (call == other_call)
+            if (call == other_call && (!call || takes(tree, other->items[k].symbol, n_arguments)))
                 r = candidate_replace(site, i, i + 1, symbol_text(site->search->symbols, other->items[k].symbol),
                                       call ? OPERATOR_METHOD : OPERATOR_ATTRIBUTE, 1);
         }

@@ -85,11 +85,13 @@ static int arithmetic(const Site *site, uint32_t i)
     for (size_t k = 0; k < ARRAY_SIZE(others) && r >= 0; k++) {
         if (!expr_is(site, i, others[k][0]))
             continue;
-        for (size_t m = 1; m < 3 && others[k][m] && r >= 0; m++)
-            r = candidate_replace(site, i, i + 1, others[k][m], OPERATOR_ARITHMETIC, 0.7);
         left = expr_primary_start(site, i);
         right = expr_primary_end(site, i + 1);
-        if (r < 0 || left >= i || right <= i + 1 || endswith(others[k][0], "="))
+        if (left >= i || right <= i + 1)
+            return 0;
+        for (size_t m = 1; m < 3 && others[k][m] && r >= 0; m++)
+            r = candidate_replace(site, i, i + 1, others[k][m], OPERATOR_ARITHMETIC, 0.7);
+        if (r < 0 || endswith(others[k][0], "="))
             return r;
         r = candidate_replace(site, i, right, "", OPERATOR_ARITHMETIC, 1);
         if (r >= 0)

@@ -180,6 +180,8 @@ static int swap(const Site *site)
         if (next->kind > STATEMENT_HEADER || blocked)
             break;
         other.at = (uint32_t) (next - f->statements);
+        if (next->kind == STATEMENT_SIMPLE && is_flow(&other)) /* what stood before it would never run */
+            break;
         if (ops_clause_follows(&other) || !interact(site, &other))
             continue;
         mine = source_lines(site->search->arena, f, s->first, last);

@@ -201,6 +201,7 @@ static int find_parameters(Arena *arena, const File *f, const Statement *s, Func
     if (i + 1 >= s->n || t[i + 1].partner == NO_PARTNER)
         return 0;
     fn->name = t[i].symbol;
+    fn->initialises = token_is(f, &t[i], "__init__") || token_is(f, &t[i], "constructor");
     end = t[i + 1].partner - s->token;
     for (i += 2; i < end && i < s->n; i++) {
         if (token_is_identifier(f, &t[i]) && (wanted || f->language != LANGUAGE_PYTHON)) {

@@ -45,7 +45,8 @@ typedef struct Function {
     uint32_t parent; /* enclosing function, or NONE */
     Symbol *parameters;
     size_t n_parameters;
-    double words; /* how much of the failing turns' text is about it, 0 to 1 */
+    bool initialises; /* __init__ and the like */
+    double words;     /* how much of the failing turns' text is about it, 0 to 1 */
 } Function;
 
 /* A place where a name gets a value. */

@@ -8,6 +8,7 @@
 #define NEVER_RUN 0.004
 #define OUTSIDE_FUNCTIONS 0.6
 #define HEADER_OF_FUNCTION 0.6
+#define INITIALISER 0.4 /* runs for everybody, and mostly keeps what it is given */
 #define NEAR_ENOUGH 0.9
 #define CROWDING 0.5
 
@@ -157,6 +158,8 @@ static double suspicion_of(const File *f, const Hints *h, const Statement *s)
         return base * OUTSIDE_FUNCTIONS;
     if (base <= 0)
         base = function_ran(f, s->function) ? BRANCH_NOT_TAKEN : NEVER_RUN;
+    if (f->functions[s->function].initialises)
+        base *= INITIALISER;
     return base * (0.7 + words);
 }
 
