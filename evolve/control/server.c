@@ -131,17 +131,24 @@ static void on_acceptable(_unused_ uint32_t events, void *userdata)
     turn_away(fd, "there are 16 clients already");
 }
 
-int control_server_new(const ControlServerSpec *spec, ControlServer **ret, Error *e)
+static ControlServer *server_alloc(const ControlServerSpec *spec)
 {
-    _cleanup_(control_server_freep) ControlServer *s = calloc(1, sizeof(*s));
-    int r;
+    ControlServer *s = calloc(1, sizeof(*s));
 
     if (!s)
-        return error_errnof(e, -ENOMEM, SOCKET_NAME);
+        return NULL;
     s->spec = *spec;
     s->fd = -EBADF;
     s->packet = malloc(CONTROL_PACKET_MAX);
-    if (!s->packet)
+    return s->packet ? s : control_server_free(s);
+}
+
+int control_server_new(const ControlServerSpec *spec, ControlServer **ret, Error *e)
+{
+    _cleanup_(control_server_freep) ControlServer *s = server_alloc(spec);
+    int r;
+
+    if (!s)
         return error_errnof(e, -ENOMEM, SOCKET_NAME);
     s->fd = socket_listen_at(spec->directory, SOCKET_NAME);
     if (s->fd < 0)

@@ -33,6 +33,9 @@ typedef struct ControlServer ControlServer;
 int control_server_new(const ControlServerSpec *spec, ControlServer **ret, Error *e);
 int control_server_set_open(ControlServer *server, bool open, Error *e);
 ControlServer *control_server_free(ControlServer *server);
-DEFINE_TRIVIAL_CLEANUP(ControlServer *, control_server_free)
+static inline void control_server_freep(ControlServer **s)
+{
+    control_server_free(*s);
+}
 
 #endif
