@@ -78,6 +78,23 @@ void arena_done(Arena *a)
     a->used = 0;
 }
 
+void arena_reset(Arena *a)
+{
+    ArenaChunk *kept = a->chunks;
+
+    if (!kept)
+        return;
+    while (kept->next) {
+        ArenaChunk *next = kept->next->next;
+
+        a->used -= kept->next->size;
+        free(kept->next);
+        kept->next = next;
+    }
+    memset(kept->data, 0, kept->used);
+    kept->used = 0;
+}
+
 void *arena_grow(Arena *a, void *array, size_t n, size_t *size, size_t element)
 {
     size_t wanted;

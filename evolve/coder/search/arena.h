@@ -23,6 +23,8 @@ void *arena_alloc(Arena *a, size_t n);
 char *arena_copy(Arena *a, const char *s, size_t len); /* NUL-terminated */
 char *arena_printf(Arena *a, const char *fmt, ...) _printf_(2, 3);
 void arena_done(Arena *a);
+/* Gives back what was allocated, but for one chunk to go on with. */
+void arena_reset(Arena *a);
 
 /* Grows an array of `size` elements in place of doubling it by hand: `*n` are used, one more is wanted. Outgrown memory stays in the arena. */
 void *arena_grow(Arena *a, void *array, size_t n, size_t *size, size_t element);

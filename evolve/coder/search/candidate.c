@@ -298,9 +298,9 @@ static int judge(const Site *site, const Edit *e, Verdict *ret)
     *ret = (Verdict){};
     if (new_len > TEXT_MAX || e->n > EDIT_LINES_MAX || text_lines(e->text) > EDIT_LINES_MAX)
         return 0;
-    r = lex(s->symbols, f->language, old_text, old_len, &old);
+    r = lex(s->scratch, s->symbols, f->language, old_text, old_len, &old);
     if (r >= 0)
-        r = lex(s->symbols, f->language, fresh.text, new_len, &new);
+        r = lex(s->scratch, s->symbols, f->language, fresh.text, new_len, &new);
     if (r < 0)
         return r == -ENOMEM ? r : 0;
     if (old.unmatched != new.unmatched || !names_work(site, &fresh, &old, &new))
@@ -341,6 +341,7 @@ int candidate_edits(const Site *site, const Edit *edits, uint32_t n, Operator op
         Verdict v;
 
         r = judge(site, &edits[i], &v);
+        arena_reset(s->scratch);
         if (r < 0 || !v.possible)
             return r;
         plausibility += (operators[op].unlike + (1 - operators[op].unlike) * v.usual) * (0.7 + 0.6 * v.unusual) / n;

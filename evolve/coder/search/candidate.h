@@ -69,6 +69,7 @@ typedef struct Candidate {
 
 typedef struct Search {
     Arena *arena;
+    Arena *scratch; /* for one candidate at a time */
     Symbols *symbols;
     Tree *tree;
     const Hints *hints;

@@ -6,6 +6,7 @@
 #define DEPTH_MAX 200
 
 typedef struct Lexer {
+    Arena *arena;
     Symbols *symbols;
     Language language;
     const char *text;
@@ -73,7 +74,7 @@ static int add(Lexer *l, TokenKind kind, size_t start, uint32_t line)
     uint32_t index = (uint32_t) l->tokens.n;
 
     t.symbol = symbol_of(l->symbols, l->text + start, l->at - start);
-    if (t.symbol == 0 || !ARENA_GROW(l->symbols->arena, l->tokens.items, l->tokens.n, l->tokens.size))
+    if (t.symbol == 0 || !ARENA_GROW(l->arena, l->tokens.items, l->tokens.n, l->tokens.size))
         return -ENOMEM;
     if (kind == TOKEN_OPEN) {
         if (l->depth == DEPTH_MAX)
@@ -293,9 +294,9 @@ static int lex_one(Lexer *l)
     return lex_operator(l);
 }
 
-int lex(Symbols *symbols, Language language, const char *text, size_t len, Tokens *ret)
+int lex(Arena *arena, Symbols *symbols, Language language, const char *text, size_t len, Tokens *ret)
 {
-    Lexer l = {.symbols = symbols, .language = language, .text = text, .len = len};
+    Lexer l = {.arena = arena, .symbols = symbols, .language = language, .text = text, .len = len};
 
     if (len > UINT32_MAX / 2)
         return -E2BIG;

@@ -48,7 +48,8 @@ typedef struct Tokens {
 /* By the file name's ending; LANGUAGE_NONE where this is no source we read. */
 Language language_of(const char *path);
 
-int lex(Symbols *symbols, Language language, const char *text, size_t len, Tokens *ret);
+/* The tokens live in `arena`, their symbols in that of `symbols`. */
+int lex(Arena *arena, Symbols *symbols, Language language, const char *text, size_t len, Tokens *ret);
 
 /* A word that is no name: `if`, `return`, `function`… */
 bool word_is_keyword(Language language, const char *word);

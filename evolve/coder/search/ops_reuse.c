@@ -116,7 +116,7 @@ static int adapt(const Site *site, const Donor *d, uint32_t indent, bool all_nam
     *ret = NULL;
     if (!text)
         return -ENOMEM;
-    r = lex(s->symbols, d->file->language, text, strlen(text), &tokens);
+    r = lex(s->arena, s->symbols, d->file->language, text, strlen(text), &tokens);
     if (r < 0)
         return r == -ENOMEM ? r : 0;
     for (size_t i = 0; i < tokens.n; i++) {

@@ -6,7 +6,8 @@
 #include "evolve/coder/search/ops.h"
 #include "evolve/coder/search/suspect.h"
 
-#define MEMORY_MAX ((size_t) 700 << 20)
+#define MEMORY_MAX ((size_t) 384 << 20)
+#define SCRATCH_MAX ((size_t) 32 << 20)
 #define PROPOSALS_MAX 150000
 #define STATEMENTS_MAX 3000
 #define TOKENS_MAX 300 /* larger statements are tables: no operator looks into them */
@@ -96,13 +97,14 @@ int search_open(Session *ret, int worktree_fd, int evidence_fd, Error *e)
 {
     int r;
 
-    *ret = (Session){.arena.limit = MEMORY_MAX, .symbols.arena = &ret->arena};
+    *ret = (Session){.arena.limit = MEMORY_MAX, .scratch.limit = SCRATCH_MAX, .symbols.arena = &ret->arena};
     r = hints_read(&ret->arena, &ret->symbols, evidence_fd, &ret->hints, e);
     if (r >= 0)
         r = tree_read(&ret->arena, &ret->symbols, worktree_fd, ret->hints.paths, &ret->tree, e);
     if (r >= 0 && suspect(&ret->arena, &ret->tree, &ret->hints) < 0)
         r = error_setf(e, -ENOMEM, "no memory left to weigh the evidence");
     ret->search = (Search){.arena = &ret->arena,
+                           .scratch = &ret->scratch,
                            .symbols = &ret->symbols,
                            .tree = &ret->tree,
                            .hints = &ret->hints,
@@ -113,5 +115,6 @@ int search_open(Session *ret, int worktree_fd, int evidence_fd, Error *e)
 void search_close(Session *s)
 {
     hints_done(&s->hints);
+    arena_done(&s->scratch);
     arena_done(&s->arena);
 }

@@ -14,7 +14,7 @@
 #include "evolve/coder/search/candidate.h"
 
 typedef struct Session {
-    Arena arena;
+    Arena arena, scratch;
     Symbols symbols;
     Tree tree;
     Hints hints;

@@ -271,7 +271,7 @@ int source_read(Arena *arena, Symbols *symbols, const char *path, const char *te
 
     if (f.language == LANGUAGE_NONE)
         return -EINVAL;
-    r = lex(symbols, f.language, text, len, &f.tokens);
+    r = lex(arena, symbols, f.language, text, len, &f.tokens);
     if (r < 0)
         return r;
     if (f.tokens.unmatched)

@@ -11,7 +11,7 @@ typedef struct Fixture {
 static int read_text(Fixture *f, Language language, const char *text)
 {
     f->symbols.arena = &f->arena;
-    return lex(&f->symbols, language, text, strlen(text), &f->tokens);
+    return lex(&f->arena, &f->symbols, language, text, strlen(text), &f->tokens);
 }
 
 static const char *text_of(const Fixture *f, size_t i)

@@ -162,8 +162,9 @@ TEST(brackets_stay_even_and_nothing_comes_twice)
             const char *text = s->candidates[i].edits[k].text;
             Tokens tokens;
 
-            assert_int_equal(
-                lex(&f.session.symbols, LANGUAGE_PYTHON, text ? text : "", text ? strlen(text) : 0, &tokens), 0);
+            assert_int_equal(lex(&f.session.arena, &f.session.symbols, LANGUAGE_PYTHON, text ? text : "",
+                                 text ? strlen(text) : 0, &tokens),
+                             0);
             assert_int_equal(tokens.unmatched, 0);
         }
         for (size_t k = 0; k < i; k++)
