@@ -17,6 +17,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/process.h"
 #include "runtime/base/socket.h"
 #include "runtime/box/caps.h"
@@ -433,6 +434,21 @@ int container_adopt(const ContainerSpec *spec, int run_dir, Container **ret, Err
     if (r < 0)
         return r;
     *ret = TAKE_PTR(c);
+    return 0;
+}
+
+int container_name(const char *what, const char *agent, int agent_dir, char ret[static 64], Error *e)
+{
+    char digest[DIGEST_SIZE];
+    uint64_t id[2];
+    struct stat st;
+
+    if (fstat(agent_dir, &st) < 0)
+        return error_errnof(e, -errno, "directory of agent %s", agent);
+    id[0] = st.st_dev;
+    id[1] = st.st_ino;
+    hash_buffer(id, sizeof(id), digest);
+    snprintf(ret, 64, "%s-%.32s-%.8s", what, agent, digest);
     return 0;
 }
 

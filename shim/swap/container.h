@@ -50,6 +50,9 @@ int container_clear(Container *c, int *leaf, Error *e);
 
 /* Kills all of it and removes its cgroup; for one that nobody has adopted by name alone. */
 int container_destroy(Container *c, Error *e);
+/* "<what>-<agent>-<8 hex digits of which directory it is>": two stores may each have an agent of this name. */
+int container_name(const char *what, const char *agent, int agent_dir, char ret[static 64], Error *e);
+
 int container_destroy_name(const char *name, Error *e);
 
 /* Frees the struct and its fds, leaves the container. */

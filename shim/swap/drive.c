@@ -85,11 +85,10 @@ static void on_held(unsigned tag, int fd, void *userdata)
 
 /* ---- container ---- */
 
-static ContainerSpec container_spec(const Drive *d, char name[static 64])
+static ContainerSpec container_spec(const Drive *d, const char *name)
 {
     const Agent *a = d->spec.agent;
 
-    snprintf(name, 64, "kept-%s", a->name);
     return (ContainerSpec){.name = name, .hostname = a->name, .network = a->network, .address = a->network_address};
 }
 
@@ -126,6 +125,9 @@ static int get_container(Drive *d, Error *e)
 
     if (container_lives(d))
         return 0;
+    r = container_name("kept", d->spec.agent->name, d->spec.agent_dir, name, e);
+    if (r < 0)
+        return r;
     if (d->container) {
         d->container = container_free(d->container);
         if (d->spec.agent->network != NETWORK_HOST)

@@ -15,17 +15,12 @@ struct Rehearsal {
     Incarnation *incarnation;
 };
 
-static void container_name(const char *agent, char ret[static 64])
-{
-    snprintf(ret, 64, "rehearsal-%s", agent);
-}
-
 void rehearsal_clean(const char *agent, int agent_dir)
 {
     char name[64];
 
-    container_name(agent, name);
-    (void) container_destroy_name(name, NULL);
+    if (container_name("rehearsal", agent, agent_dir, name, NULL) >= 0)
+        (void) container_destroy_name(name, NULL);
     epoch_drop_rehearsal(agent_dir);
 }
 
@@ -93,8 +88,9 @@ int rehearsal_start(const RehearsalSpec *spec, Rehearsal **ret, Error *e)
         return -ENOMEM;
     r->spec = *spec;
     r->run_dir = -EBADF;
-    container_name(spec->incarnation.agent->name, r->name);
-    q = start(r, e);
+    q = container_name("rehearsal", spec->incarnation.agent->name, spec->agent_dir, r->name, e);
+    if (q >= 0)
+        q = start(r, e);
     if (q < 0) {
         rehearsal_free(r);
         return error_wrapf(e, q, "rehearsal");

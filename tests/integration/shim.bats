@@ -11,7 +11,7 @@ setup() {
 }
 teardown() { shim_teardown; }
 
-init_pid() { cat "$(find /sys/fs/cgroup -path "*kept-$NAME/init/cgroup.procs" | head -n 1)"; }
+init_pid() { cat "$(find /sys/fs/cgroup -path "*kept-$NAME-*/init/cgroup.procs" | head -n 1)"; }
 
 # New connections as fast as one client makes them, until it is killed: what went wrong, one word a line.
 start_load() {
