@@ -129,7 +129,7 @@ check-unit: $(filter $(BUILD)/unit/$(UNIT)%,$(UNIT_TESTS))
 
 INTEGRATION ?= $(sort $(wildcard tests/integration/*.bats tests/security/*.bats tests/fault/*.bats))
 check-integration: all $(HELPERS) $(BENCHES)
-	MOSS_BUILD=$(abspath $(BUILD)) prove --timer --exec bats $(INTEGRATION)
+	MOSS_BUILD=$(abspath $(BUILD)) prove --timer --failures --comments --exec bats $(INTEGRATION)
 
 check: dependencies
 	$(MAKE) all $(UNIT_TESTS)
@@ -141,7 +141,7 @@ demo: dependencies
 	MOSS_BUILD=$(abspath $(BUILD)) tests/demo/demo
 
 bench: dependencies
-	$(MAKE) all $(BENCHES)
+	$(MAKE) all $(BENCHES) $(HELPERS)
 	MOSS_BUILD=$(abspath $(BUILD)) tests/bench/run
 
 # Installs what packaging/dependencies.debian lists and this host lacks; does nothing, and needs no root, where all is there.
