@@ -31,7 +31,6 @@ static Neighbour neighbour_make(void)
     n.pid = fork();
     assert_true(n.pid >= 0);
     if (n.pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* not to outlive a test that fails */
         /* A failed assertion leaves the test at once. */
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (unshare(CLONE_NEWNET) < 0 || net_loopback_up(NULL) < 0 || write(p[1], "", 1) != 1)
