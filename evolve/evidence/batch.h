@@ -32,7 +32,7 @@
 #define BATCH_ID_SIZE 16
 #define BATCH_VISIBLE_MAX 24
 #define BATCH_SEALED_MAX 8
-#define BATCH_GUARDS_MAX 8
+#define BATCH_GUARDS_MAX 16
 
 typedef enum BatchState {
     BATCH_OPEN,
