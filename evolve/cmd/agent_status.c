@@ -15,7 +15,8 @@
 #include "shim/agent/agent.h"
 #include "shim/client/client.h"
 
-#define ANSWER_USEC (5 * USEC_PER_SEC)
+#define ANSWER_USEC                                                                                                    \
+    (30 * USEC_PER_SEC) /* a shim answers at once, but for the time that its disk takes to sync a record */
 #define LOG_TAIL ((size_t) 1 << 20)
 #define LINES_DEFAULT 50U
 
