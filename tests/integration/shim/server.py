@@ -14,12 +14,14 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MODE = open("/opt/mode").read().strip()
 COUNTER = "/state/counter"
 BORN = time.monotonic()
+COUNTING = threading.Lock()
 
 
 def count(step):
@@ -45,7 +47,8 @@ class Handler(BaseHTTPRequestHandler):
         ok = not (MODE in ("never-ready", "corrupts") or MODE == "sickens" and age > 2)
         body = {"mode": MODE, "nonce": os.environ.get("MOSS_NONCE"), "generation": os.environ.get("MOSS_GENERATION")}
         if self.path == "/count":
-            body["counter"] = count(1)
+            with COUNTING:
+                body["counter"] = count(1)
         status = 200 if ok or self.path == "/count" else 503
         data = json.dumps(body).encode()
         self.send_response(status)
