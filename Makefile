@@ -26,7 +26,10 @@ WARNINGS += -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Walloca -Wjump
 endif
 WERROR ?= $(if $(CI),1,)
 
-HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fno-strict-overflow -ftrivial-auto-var-init=zero
+# What this compiler and machine know: clang 14 has no -ftrivial-auto-var-init=zero, only x86 has -fcf-protection.
+known = $(shell $(CC) $(1) -Werror -x c -c /dev/null -o /dev/null 2>/dev/null && echo $(1))
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fno-strict-overflow \
+	$(call known,-fcf-protection) $(call known,-ftrivial-auto-var-init=zero)
 ifdef SANITIZE
 OPTIMISE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 else

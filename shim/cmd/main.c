@@ -128,7 +128,7 @@ static void print_event(const json_t *event, void *userdata)
 
 static int call(const Options *o, json_t *request, uint64_t timeout, json_t **ret, Error *e)
 {
-    _cleanup_json_ json_t *owned = request;
+    _unused_ _cleanup_json_ json_t *owned = request;
 
     return shim_call(o->agent, request, timeout, print_event, (void *) o, ret, e);
 }

@@ -50,7 +50,7 @@ static void client_drop(Client *c)
 
 static void client_send(Client *c, json_t *answer)
 {
-    _cleanup_json_ json_t *owned = answer;
+    _unused_ _cleanup_json_ json_t *owned = answer;
     _cleanup_free_ char *text = answer ? json_canonical(answer) : NULL;
 
     if (!text || socket_send_fd(c->fd, text, strlen(text), -1) < 0)
