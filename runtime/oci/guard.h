@@ -5,8 +5,11 @@
 /* The runtime's own executable, kept from the container.
  *
  * A program of the container can name this executable through /proc/PID/exe while the runtime is about to become it, hold on to it, and write to it
- * as root once it is no longer in use (CVE-2019-5736). So the runtime runs from a read-only mount of its file that is in no mount namespace, where no one can make it
- * writable again, or else from a sealed copy in memory; whoever could not write the file anyway needs neither. */
+ * as root once it is no longer in use (CVE-2019-5736). So the runtime runs from a mount of its file that is in no mount namespace, where no one can change
+ * it, is read-only, and maps the file's owner to no id. Read-only alone keeps the content, but an attempt to open such a file for writing holds a write access
+ * for a moment before it fails, in which nobody can execute the file (ETXTBSY): a loop of attempts in one container would lock the host out of its runtime.
+ * Where ids are not mapped, permission is refused before that (fs/namei.c, inode_permission). Where such mounts cannot be had, the runtime runs from a
+ * sealed copy in memory. Whoever could not write the file anyway needs neither. */
 
 #include "runtime/base/error.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hold-exe SELF: inside a container, looks for processes whose executable is not its own, holds on to them and tries to write to them, also after they have
- * ended. Prints "written" if one could be opened for writing, "held" when it has tried all it found for a while after it found the first. */
+/* hold-exe: inside a container, looks for processes whose executable is not of the container's own root file system (itself, /bin/busybox), holds on to them
+ * and tries to write to them, also after they have ended, until /tmp/enough is there. Prints "written" if one could be written to, else "held" or
+ * "nothing seen". */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,15 @@
 
 static int held[HELD_MAX];
 static int n_held;
-static struct stat own;
+static struct stat own[2];
+
+static int is_own(const struct stat *st)
+{
+    for (int i = 0; i < 2; i++)
+        if (st->st_dev == own[i].st_dev && st->st_ino == own[i].st_ino)
+            return 1;
+    return 0;
+}
 
 static void scan(void)
 {
@@ -33,7 +42,7 @@ static void scan(void)
         fd = open(path, O_PATH | O_CLOEXEC);
         if (fd < 0)
             continue;
-        if (fstat(fd, &st) == 0 && (st.st_dev != own.st_dev || st.st_ino != own.st_ino))
+        if (fstat(fd, &st) == 0 && !is_own(&st))
             held[n_held++] = fd;
         else
             close(fd);
@@ -46,17 +55,23 @@ static int try_all(void)
 {
     for (int i = 0; i < n_held; i++) {
         char path[40];
+        int fd;
 
         snprintf(path, sizeof(path), "/proc/self/fd/%d", held[i]);
-        if (open(path, O_WRONLY | O_CLOEXEC) >= 0)
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        if (write(fd, "#!", 2) > 0 || ftruncate(fd, 0) == 0)
             return 1;
+        close(fd);
     }
     return 0;
 }
 
 int main(void)
 {
-    if (stat("/proc/self/exe", &own) < 0)
+    /* what exec runs in the test: once it has ended, its file may be written like any other of this root */
+    if (stat("/proc/self/exe", &own[0]) < 0 || stat("/bin/busybox", &own[1]) < 0)
         return 2;
     puts("ready");
     fflush(stdout);

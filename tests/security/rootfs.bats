@@ -222,7 +222,7 @@ CapBnd:	0000000020002420" ]
     touch "$bundle/rootfs/tmp/enough"
     await_status stopped
     run tail -n 1 "$BATS_TEST_TMPDIR/out"
-    [ "$output" != written ]
+    [ "$output" = held ]
     moss delete "$id"
     # an entry point that is the runtime itself
     ln -s /proc/self/exe "$bundle/rootfs/bin/evil"
