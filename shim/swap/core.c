@@ -33,17 +33,27 @@ const Side *swap_licensed(const Head *head)
     return head->state == SWAP_TRYING ? &head->cand : &head->cur;
 }
 
-bool swap_keeps(const Head *head, int64_t epoch)
+static bool swap_goes_on(const Head *head)
 {
-    bool ended = head->state == SWAP_STEADY || head->state == SWAP_HALTED;
-
-    return epoch == head->cur.epoch || epoch == head->prev.epoch || epoch == head->fallback.epoch ||
-           epoch == head->salvage || (!ended && epoch == head->cand.epoch);
+    return head->state != SWAP_STEADY && head->state != SWAP_HALTED;
 }
 
-static void act(SwapStep *step, SwapAction action)
+bool swap_keeps(const Head *head, int64_t epoch)
 {
-    step->actions[step->n++] = action;
+    return epoch == head->cur.epoch || epoch == head->prev.epoch || epoch == head->fallback.epoch ||
+           epoch == head->salvage || (swap_goes_on(head) && epoch == head->cand.epoch);
+}
+
+/* One call of swap_step() while it is worked out. */
+typedef struct Turn {
+    SwapStep step;
+    const SwapPolicy *policy;
+    const SwapEvent *event;
+} Turn;
+
+static void act(Turn *t, SwapAction action)
+{
+    t->step.actions[t->step.n++] = action;
 }
 
 static void set_reason(Head *h, const char *reason)
@@ -56,382 +66,340 @@ static void set_boot_id(Head *h, const char *boot_id)
     snprintf(h->boot_id, sizeof(h->boot_id), "%s", boot_id ? boot_id : "");
 }
 
+/* Why the swap is given up. */
+static const char *why(const Turn *t)
+{
+    static const char *const interrupted[SWAP_STATES] = {
+        [SWAP_PREPARED] = "interrupted before the drain",
+        [SWAP_DRAINING] = "interrupted during the drain",
+        [SWAP_TRYING] = "interrupted while it was tried",
+        [SWAP_SERVING] = "interrupted in its bake",
+    };
+
+    return t->event->kind == EVENT_RECOVER ? interrupted[t->step.head.state] : t->event->reason;
+}
+
 /* The write that every change of state begins with. */
-static void write_state(SwapStep *step, SwapState state)
+static void write_state(Turn *t, SwapState state)
 {
-    step->head.state = state;
-    step->head.seq++;
-    act(step, ACT_WRITE);
+    t->step.head.state = state;
+    t->step.head.seq++;
+    act(t, ACT_WRITE);
 }
 
-static void restart(SwapStep *step)
+static void finish(Turn *t, SwapState state, SwapOutcome outcome)
 {
-    act(step, ACT_KILL);
-    act(step, ACT_START);
+    Head *h = &t->step.head;
+
+    h->outcome = outcome;
+    h->recoveries = 0;
+    h->restarts = 0;
+    h->served = false;
+    h->fallback = NO_SIDE;
+    write_state(t, state);
 }
 
-static void finish(SwapStep *step, SwapState state, SwapOutcome outcome)
+static void halt(Turn *t, const char *reason)
 {
-    step->head.outcome = outcome;
-    step->head.recoveries = 0;
-    step->head.restarts = 0;
-    step->head.served = false;
-    step->head.fallback = NO_SIDE;
-    write_state(step, state);
+    set_reason(&t->step.head, reason);
+    finish(t, SWAP_HALTED, OUTCOME_HALTED);
+    act(t, ACT_KILL);
+    act(t, ACT_RECORD);
 }
 
-/* The swap ends before the candidate had any state: cur was never touched, or has to be started again. */
-static void give_up(SwapStep *step, const char *reason, bool stopped)
+/* ---- what an event does: one function each, named in the table below ---- */
+
+static void stay(Turn *t)
 {
-    set_reason(&step->head, reason);
-    finish(step, SWAP_STEADY, OUTCOME_ROLLED_BACK);
-    if (stopped)
-        restart(step);
-    else
-        act(step, ACT_END_REHEARSAL);
-    act(step, ACT_RECORD);
-    act(step, ACT_COLLECT);
+    (void) t;
 }
 
-static void halt(SwapStep *step, const char *reason)
+static void restart(Turn *t)
 {
-    set_reason(&step->head, reason);
-    finish(step, SWAP_HALTED, OUTCOME_HALTED);
-    act(step, ACT_KILL);
-    act(step, ACT_RECORD);
+    act(t, ACT_KILL);
+    act(t, ACT_START);
 }
 
-static void roll_back(SwapStep *step, const char *reason, bool keep_state)
+static void recover_steady(Turn *t)
 {
-    Head *h = &step->head;
+    restart(t);
+    if (t->step.head.txid > 0)
+        act(t, ACT_RECORD);
+    act(t, ACT_COLLECT);
+}
+
+static void prepare(Turn *t)
+{
+    Head *h = &t->step.head;
+
+    snprintf(h->cand.generation, sizeof(h->cand.generation), "%s", t->event->generation);
+    h->cand.epoch = h->next_epoch++;
+    h->txid++;
+    h->outcome = OUTCOME_NONE;
+    h->salvage = EPOCH_NONE;
+    set_reason(h, NULL);
+    write_state(t, SWAP_PREPARED);
+    act(t, ACT_REHEARSE);
+}
+
+/* The swap has ended: its record, and what it needs no longer. */
+static void clean_up(Turn *t)
+{
+    act(t, ACT_RECORD);
+    act(t, ACT_COLLECT);
+}
+
+/* The candidate never had any state, and cur runs on. */
+static void give_up(Turn *t)
+{
+    set_reason(&t->step.head, why(t));
+    finish(t, SWAP_STEADY, OUTCOME_ROLLED_BACK);
+    act(t, ACT_END_REHEARSAL);
+    clean_up(t);
+}
+
+/* The candidate never had any state; cur has to be started again. */
+static void give_up_and_restart(Turn *t)
+{
+    set_reason(&t->step.head, why(t));
+    finish(t, SWAP_STEADY, OUTCOME_ROLLED_BACK);
+    restart(t);
+    clean_up(t);
+}
+
+static void drain(Turn *t)
+{
+    write_state(t, SWAP_DRAINING);
+    act(t, ACT_END_REHEARSAL);
+    act(t, ACT_DRAIN);
+}
+
+/* The agent has ended as it was told; the rest of its tree goes with it. */
+static void clone_state(Turn *t)
+{
+    act(t, ACT_KILL);
+    act(t, ACT_CLONE);
+}
+
+static void try_candidate(Turn *t)
+{
+    Head *h = &t->step.head;
+
+    set_boot_id(h, t->event->boot_id);
+    h->restarts = 0;
+    h->served = false;
+    write_state(t, SWAP_TRYING);
+    act(t, ACT_START);
+}
+
+static void note_served(Turn *t)
+{
+    Head *h = &t->step.head;
+
+    if (h->served)
+        return;
+    h->served = true;
+    write_state(t, SWAP_TRYING);
+}
+
+static void promote(Turn *t)
+{
+    Head *h = &t->step.head;
+
+    h->prev = h->cur;
+    h->cur = h->cand;
+    h->served = true;
+    write_state(t, SWAP_SERVING);
+    act(t, ACT_BAKE);
+}
+
+static void bake(Turn *t)
+{
+    act(t, ACT_BAKE);
+}
+
+static void commit(Turn *t)
+{
+    finish(t, SWAP_STEADY, OUTCOME_COMMITTED);
+    t->step.head.cand = NO_SIDE;
+    clean_up(t);
+}
+
+static void roll_back(Turn *t)
+{
+    Head *h = &t->step.head;
     Side old = h->cur;
 
+    set_reason(h, why(t));
     if (h->state == SWAP_SERVING) {
         old = h->prev;
         h->cand = h->cur;
         h->prev = NO_SIDE;
     }
-    set_reason(h, reason);
     h->cur = old;
     h->fallback = NO_SIDE;
-    if (h->served && keep_state) {
+    if (h->served && t->event->keep_state) {
         h->cur.epoch = h->cand.epoch;
         h->fallback = old;
     } else if (h->served)
         h->salvage = h->cand.epoch;
-    write_state(step, SWAP_ROLLING_BACK);
-    restart(step);
+    write_state(t, SWAP_ROLLING_BACK);
+    restart(t);
+}
+
+static void restart_or_roll_back(Turn *t)
+{
+    if (t->step.head.restarts >= t->policy->bake_max_restarts) {
+        roll_back(t);
+        return;
+    }
+    t->step.head.restarts++;
+    write_state(t, SWAP_SERVING);
+    restart(t);
+}
+
+static void recover_serving(Turn *t)
+{
+    Head *h = &t->step.head;
+
+    if (t->event->boot_id && streq(t->event->boot_id, h->boot_id)) {
+        restart_or_roll_back(t);
+        return;
+    }
+    set_boot_id(h, t->event->boot_id); /* the host was started again: not the candidate's fault */
+    write_state(t, SWAP_SERVING);
+    restart(t);
+}
+
+static void recover_rolling_back(Turn *t)
+{
+    write_state(t, SWAP_ROLLING_BACK);
+    restart(t);
 }
 
 /* The old generation did not come up. */
-static void roll_back_failed(SwapStep *step, const SwapEvent *event)
+static void fall_back_or_halt(Turn *t)
 {
-    Head *h = &step->head;
+    Head *h = &t->step.head;
+    const char *cause = t->event->reason ? t->event->reason : "it ended";
     char reason[sizeof(h->reason)];
 
     if (h->fallback.generation[0]) {
         h->cur = h->fallback;
         h->fallback = NO_SIDE;
         h->salvage = h->cand.epoch;
-        write_state(step, SWAP_ROLLING_BACK);
-        restart(step);
+        write_state(t, SWAP_ROLLING_BACK);
+        restart(t);
         return;
     }
-    snprintf(reason, sizeof(reason), "%.100s; then the old generation failed: %.60s", h->reason,
-             event->reason ? event->reason : "it ended");
-    halt(step, reason);
+    snprintf(reason, sizeof(reason), "%.100s; then the old generation failed: %.60s", h->reason, cause);
+    halt(t, reason);
 }
 
-static int step_steady(SwapStep *step, const SwapEvent *event)
+static void end_roll_back(Turn *t)
 {
-    Head *h = &step->head;
-
-    switch (event->kind) {
-    case EVENT_RECOVER:
-        restart(step);
-        if (h->txid > 0)
-            act(step, ACT_RECORD);
-        act(step, ACT_COLLECT);
-        return 0;
-    case EVENT_DIED:
-    case EVENT_ABORT:
-        restart(step);
-        return 0;
-    case EVENT_GATE_PASSED:
-        return 0;
-    case EVENT_REQUEST:
-        if (streq(event->generation, h->cur.generation))
-            return -EALREADY;
-        snprintf(h->cand.generation, sizeof(h->cand.generation), "%s", event->generation);
-        h->cand.epoch = h->next_epoch++;
-        h->txid++;
-        h->outcome = OUTCOME_NONE;
-        h->salvage = EPOCH_NONE;
-        set_reason(h, NULL);
-        write_state(step, SWAP_PREPARED);
-        act(step, ACT_REHEARSE);
-        return 0;
-    case EVENT_REHEARSED:
-    case EVENT_CLONED:
-    case EVENT_HANDED:
-    case EVENT_BAKED:
-    case EVENT_RESUME:
-    case SWAP_EVENTS:
-        break;
-    }
-    return -EINVAL;
+    finish(t, SWAP_STEADY, OUTCOME_ROLLED_BACK);
+    clean_up(t);
 }
 
-static int step_prepared(SwapStep *step, const SwapEvent *event)
+static void recover_halted(Turn *t)
 {
-    switch (event->kind) {
-    case EVENT_RECOVER:
-        give_up(step, "interrupted before the drain", true);
-        return 0;
-    case EVENT_ABORT:
-        give_up(step, event->reason, false);
-        return 0;
-    case EVENT_DIED:
-        restart(step);
-        return 0;
-    case EVENT_GATE_PASSED:
-        return 0;
-    case EVENT_REHEARSED:
-        write_state(step, SWAP_DRAINING);
-        act(step, ACT_END_REHEARSAL);
-        act(step, ACT_DRAIN);
-        return 0;
-    case EVENT_REQUEST:
+    act(t, ACT_KILL);
+    act(t, ACT_RECORD);
+}
+
+static void resume(Turn *t)
+{
+    write_state(t, SWAP_STEADY);
+    restart(t);
+    act(t, ACT_COLLECT);
+}
+
+/* ---- the protocol ---- */
+
+typedef void Reaction(Turn *t);
+
+/* What is not here has no place in that state: -EINVAL, but for a request, see refuse_request(). */
+static Reaction *const reactions[SWAP_STATES][SWAP_EVENTS] = {
+    [SWAP_STEADY] =
+        {
+            [EVENT_RECOVER] = recover_steady,
+            [EVENT_REQUEST] = prepare,
+            [EVENT_DIED] = restart,
+            [EVENT_ABORT] = restart,
+            [EVENT_GATE_PASSED] = stay,
+        },
+    [SWAP_PREPARED] =
+        {
+            [EVENT_RECOVER] = give_up_and_restart,
+            [EVENT_REHEARSED] = drain,
+            [EVENT_DIED] = restart, /* cur, which the rehearsal does not touch */
+            [EVENT_ABORT] = give_up,
+            [EVENT_GATE_PASSED] = stay,
+        },
+    [SWAP_DRAINING] =
+        {
+            [EVENT_RECOVER] = give_up_and_restart,
+            [EVENT_DIED] = clone_state,
+            [EVENT_CLONED] = try_candidate,
+            [EVENT_ABORT] = give_up_and_restart,
+            [EVENT_GATE_PASSED] = stay, /* of cur, which was still on its way up */
+        },
+    [SWAP_TRYING] =
+        {
+            [EVENT_RECOVER] = roll_back,
+            [EVENT_DIED] = roll_back,
+            [EVENT_ABORT] = roll_back,
+            [EVENT_HANDED] = note_served,
+            [EVENT_GATE_PASSED] = promote,
+        },
+    [SWAP_SERVING] =
+        {
+            [EVENT_RECOVER] = recover_serving,
+            [EVENT_DIED] = restart_or_roll_back,
+            [EVENT_ABORT] = roll_back,
+            [EVENT_HANDED] = stay,
+            [EVENT_GATE_PASSED] = bake, /* after a restart: it begins again, in full */
+            [EVENT_BAKED] = commit,
+        },
+    [SWAP_ROLLING_BACK] =
+        {
+            [EVENT_RECOVER] = recover_rolling_back,
+            [EVENT_DIED] = fall_back_or_halt,
+            [EVENT_ABORT] = fall_back_or_halt,
+            [EVENT_HANDED] = stay,
+            [EVENT_GATE_PASSED] = end_roll_back,
+        },
+    [SWAP_HALTED] =
+        {
+            [EVENT_RECOVER] = recover_halted,
+            [EVENT_DIED] = stay,
+            [EVENT_ABORT] = stay,
+            [EVENT_RESUME] = resume,
+        },
+};
+
+static int refuse_request(const Head *h, const char *generation)
+{
+    if (h->state != SWAP_STEADY)
         return -EBUSY;
-    case EVENT_CLONED:
-    case EVENT_HANDED:
-    case EVENT_BAKED:
-    case EVENT_RESUME:
-    case SWAP_EVENTS:
-        break;
-    }
-    return -EINVAL;
-}
-
-static int step_draining(SwapStep *step, const SwapEvent *event)
-{
-    switch (event->kind) {
-    case EVENT_RECOVER:
-        give_up(step, "interrupted during the drain", true);
-        return 0;
-    case EVENT_ABORT:
-        give_up(step, event->reason, true);
-        return 0;
-    case EVENT_DIED: /* as it was told; the rest of its tree goes with it */
-        act(step, ACT_KILL);
-        act(step, ACT_CLONE);
-        return 0;
-    case EVENT_CLONED:
-        set_boot_id(&step->head, event->boot_id);
-        step->head.restarts = 0;
-        step->head.served = false;
-        write_state(step, SWAP_TRYING);
-        act(step, ACT_START);
-        return 0;
-    case EVENT_REQUEST:
-        return -EBUSY;
-    case EVENT_GATE_PASSED:
-        return 0; /* of cur, which was still on its way up */
-    case EVENT_REHEARSED:
-    case EVENT_HANDED:
-    case EVENT_BAKED:
-    case EVENT_RESUME:
-    case SWAP_EVENTS:
-        break;
-    }
-    return -EINVAL;
-}
-
-static int step_trying(SwapStep *step, const SwapEvent *event)
-{
-    Head *h = &step->head;
-
-    switch (event->kind) {
-    case EVENT_RECOVER:
-        roll_back(step, "interrupted while it was tried", event->keep_state);
-        return 0;
-    case EVENT_ABORT:
-    case EVENT_DIED:
-        roll_back(step, event->reason, event->keep_state);
-        return 0;
-    case EVENT_HANDED:
-        if (!h->served) {
-            h->served = true;
-            write_state(step, SWAP_TRYING);
-        }
-        return 0;
-    case EVENT_GATE_PASSED:
-        h->prev = h->cur;
-        h->cur = h->cand;
-        h->served = true;
-        write_state(step, SWAP_SERVING);
-        act(step, ACT_BAKE);
-        return 0;
-    case EVENT_REQUEST:
-        return -EBUSY;
-    case EVENT_REHEARSED:
-    case EVENT_CLONED:
-    case EVENT_BAKED:
-    case EVENT_RESUME:
-    case SWAP_EVENTS:
-        break;
-    }
-    return -EINVAL;
-}
-
-static void restart_or_roll_back(SwapStep *step, const SwapPolicy *policy, const char *reason, bool keep_state)
-{
-    if (step->head.restarts >= policy->bake_max_restarts) {
-        roll_back(step, reason, keep_state);
-        return;
-    }
-    step->head.restarts++;
-    write_state(step, SWAP_SERVING);
-    restart(step);
-}
-
-static int step_serving(SwapStep *step, const SwapPolicy *policy, const SwapEvent *event)
-{
-    Head *h = &step->head;
-
-    switch (event->kind) {
-    case EVENT_RECOVER:
-        if (event->boot_id && streq(event->boot_id, h->boot_id)) {
-            restart_or_roll_back(step, policy, "interrupted in its bake", event->keep_state);
-            return 0;
-        }
-        set_boot_id(h, event->boot_id); /* the host was started again: not the candidate's fault */
-        write_state(step, SWAP_SERVING);
-        restart(step);
-        return 0;
-    case EVENT_DIED:
-        restart_or_roll_back(step, policy, event->reason, event->keep_state);
-        return 0;
-    case EVENT_ABORT:
-        roll_back(step, event->reason, event->keep_state);
-        return 0;
-    case EVENT_GATE_PASSED: /* after a restart: the bake begins again, in full */
-        act(step, ACT_BAKE);
-        return 0;
-    case EVENT_HANDED:
-        return 0;
-    case EVENT_BAKED:
-        finish(step, SWAP_STEADY, OUTCOME_COMMITTED);
-        h->cand = NO_SIDE;
-        act(step, ACT_RECORD);
-        act(step, ACT_COLLECT);
-        return 0;
-    case EVENT_REQUEST:
-        return -EBUSY;
-    case EVENT_REHEARSED:
-    case EVENT_CLONED:
-    case EVENT_RESUME:
-    case SWAP_EVENTS:
-        break;
-    }
-    return -EINVAL;
-}
-
-static int step_rolling_back(SwapStep *step, const SwapEvent *event)
-{
-    switch (event->kind) {
-    case EVENT_RECOVER:
-        write_state(step, SWAP_ROLLING_BACK);
-        restart(step);
-        return 0;
-    case EVENT_DIED:
-    case EVENT_ABORT:
-        roll_back_failed(step, event);
-        return 0;
-    case EVENT_GATE_PASSED:
-        finish(step, SWAP_STEADY, OUTCOME_ROLLED_BACK);
-        act(step, ACT_RECORD);
-        act(step, ACT_COLLECT);
-        return 0;
-    case EVENT_HANDED:
-        return 0;
-    case EVENT_REQUEST:
-        return -EBUSY;
-    case EVENT_REHEARSED:
-    case EVENT_CLONED:
-    case EVENT_BAKED:
-    case EVENT_RESUME:
-    case SWAP_EVENTS:
-        break;
-    }
-    return -EINVAL;
-}
-
-static int step_halted(SwapStep *step, const SwapEvent *event)
-{
-    switch (event->kind) {
-    case EVENT_RECOVER:
-        act(step, ACT_KILL);
-        act(step, ACT_RECORD);
-        return 0;
-    case EVENT_RESUME:
-        write_state(step, SWAP_STEADY);
-        restart(step);
-        act(step, ACT_COLLECT);
-        return 0;
-    case EVENT_REQUEST:
-        return -EBUSY;
-    case EVENT_DIED:
-    case EVENT_ABORT:
-        return 0;
-    case EVENT_REHEARSED:
-    case EVENT_CLONED:
-    case EVENT_HANDED:
-    case EVENT_GATE_PASSED:
-    case EVENT_BAKED:
-    case SWAP_EVENTS:
-        break;
-    }
-    return -EINVAL;
-}
-
-static int dispatch(SwapStep *step, const SwapPolicy *policy, const SwapEvent *event)
-{
-    switch (step->head.state) {
-    case SWAP_STEADY:
-        return step_steady(step, event);
-    case SWAP_PREPARED:
-        return step_prepared(step, event);
-    case SWAP_DRAINING:
-        return step_draining(step, event);
-    case SWAP_TRYING:
-        return step_trying(step, event);
-    case SWAP_SERVING:
-        return step_serving(step, policy, event);
-    case SWAP_ROLLING_BACK:
-        return step_rolling_back(step, event);
-    case SWAP_HALTED:
-        return step_halted(step, event);
-    case SWAP_STATES:
-        break;
-    }
-    return -EINVAL;
+    return streq(generation, h->cur.generation) ? -EALREADY : 0;
 }
 
 int swap_step(const Head *head, const SwapPolicy *policy, const SwapEvent *event, SwapStep *ret)
 {
-    SwapStep step = {.head = *head};
-    int r;
+    Turn t = {.step.head = *head, .policy = policy, .event = event};
+    Reaction *reaction = reactions[head->state][event->kind];
+    int r = event->kind == EVENT_REQUEST ? refuse_request(head, event->generation) : 0;
 
-    if (event->kind == EVENT_RECOVER && head->state != SWAP_STEADY && head->state != SWAP_HALTED &&
-        ++step.head.recoveries > policy->recoveries_max) {
-        halt(&step, "interrupted too often");
-        *ret = step;
-        return 0;
-    }
-    r = dispatch(&step, policy, event);
     if (r < 0)
         return r;
-    *ret = step;
+    if (!reaction)
+        return -EINVAL;
+    if (event->kind == EVENT_RECOVER && swap_goes_on(head) && ++t.step.head.recoveries > policy->recoveries_max)
+        halt(&t, "interrupted too often");
+    else
+        reaction(&t);
+    *ret = t.step;
     return 0;
 }

@@ -4,7 +4,7 @@
 
 /* The swap protocol as a pure function: a head and an event give the next head and a list of actions. No I/O, no clock, no allocation.
  *
- *     r = swap_step(&head, &policy, &event, &step);     -EBUSY, -EALREADY, -ENOENT: refused, nothing changes
+ *     r = swap_step(&head, &policy, &event, &step);     refused: nothing changes
  *     for each step.actions[i]: do it; ACT_WRITE makes step.head durable, and what follows is licensed by it
  *
  * The driver (drive.h) does the actions in order. When it is killed between two of them, the next shim loads the head that was written last and
@@ -110,6 +110,8 @@ typedef struct SwapPolicy {
     unsigned recoveries_max; /* more in one swap: HALTED */
 } SwapPolicy;
 
+/* -EBUSY: a swap is asked for where none can begin. -EALREADY: it is one to the current generation. -EINVAL: the event has no place in this state; see the
+ * table in core.c for those that have one. */
 int swap_step(const Head *head, const SwapPolicy *policy, const SwapEvent *event, SwapStep *ret);
 
 /* The side that may run in this state. */
