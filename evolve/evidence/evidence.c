@@ -41,6 +41,19 @@ static void scan_done(Scan *s)
     free(s->looks);
 }
 
+static int list_sessions(Scan *s, int dir, int64_t epoch, Error *e)
+{
+    Error missing = {};
+
+    s->sessions = sessions_open(s->agent, dir, epoch, &missing);
+    if (s->sessions >= 0)
+        return sessions_list(s->agent, s->sessions, &s->files, e);
+    if (s->sessions != -ENOENT)
+        return error_setf(e, s->sessions, "%s", missing.text);
+    s->files.skipped = json_array(); /* the agent has not written one yet */
+    return s->files.skipped ? 0 : error_setf(e, -ENOMEM, "out of memory");
+}
+
 static int scan_open(const char *store_path, const Agent *agent, Scan *s, Error *e)
 {
     _cleanup_close_ int dir = agent_open_directory(store_path, agent->name, e);
@@ -51,14 +64,10 @@ static int scan_open(const char *store_path, const Agent *agent, Scan *s, Error 
     s->agent = agent;
     if (r >= 0)
         r = shim_head(store_path, agent->name, &generation, &epoch, e);
-    if (r < 0)
-        return r;
-    s->sessions = sessions_open(agent, dir, epoch, e);
-    if (s->sessions < 0)
-        return s->sessions;
-    r = rules_compile(agent, &s->rules, e);
     if (r >= 0)
-        r = sessions_list(agent, s->sessions, &s->files, e);
+        r = rules_compile(agent, &s->rules, e);
+    if (r >= 0)
+        r = list_sessions(s, dir, epoch, e);
     if (r < 0)
         return r;
     s->looks = calloc(s->files.n + 1, sizeof(*s->looks));

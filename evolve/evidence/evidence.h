@@ -20,7 +20,7 @@
 /* Reads what is new in the session files of the current epoch. *ret_report counts, of this run:
  *   "files" there, "read", "bytes", "lines"; "chunks" found, "new_chunks" of them; lines that are "malformed" (no JSON object), "too_long" (more than 1 MiB),
  *   "cut_off" (no newline yet: left for the next run); files that were "truncated" (or written anew) since; sessions "too_large" for a task; and
- *   "skipped": [{"file","why"}]: what is no readable regular file. */
+ *   "skipped": [{"file","why"}]: what is no readable regular file. An agent that has written no session yet has none to read: that is no error. */
 int evidence_catch_up(const char *store_path, const Agent *agent, json_t **ret_report, Error *e);
 
 typedef struct FlagSpec {

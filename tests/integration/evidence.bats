@@ -72,6 +72,20 @@ field() { # EXPRESSION on the output as d
     [[ "$output" == "moss: there is no batch b-0007"* ]]
 }
 
+@test "an agent that has not written a session yet has none to read" {
+    rmdir "$agent/epochs/0/sessions"
+    run -0 moss evo catch-up
+    [ "$output" = "0 new lines in 0 of 0 files; 0 new complaints" ]
+    run -0 moss evo catch-up --json
+    [ "$(field 'd["files"], d["new_chunks"], d["skipped"]')" = "(0, 0, [])" ]
+    run -1 moss evo flag --session s0000
+    [ "$output" = 'moss: there is no session "s0000"' ]
+    mkdir "$agent/epochs/0/sessions"
+    talk "$agent/epochs/0/sessions" 3
+    run -0 moss evo catch-up --json
+    [ "$(field 'd["files"], d["new_chunks"]')" = "(3, 1)" ]
+}
+
 @test "a flagged session is kept once" {
     talk "$agent/epochs/0/sessions" 2
     run -0 moss evo flag --session s0001 --expect "1.61 km" --words "it refuses to convert"
