@@ -9,10 +9,7 @@
 
 static int choose_batch(int dir, const char *wanted, char ret[static BATCH_ID_SIZE], Error *e)
 {
-    _cleanup_json_ json_t *list = NULL;
-    const char *found = NULL;
-    json_t *batch;
-    size_t i;
+    _cleanup_json_ json_t *batch = NULL;
     int r;
 
     if (wanted) {
@@ -21,16 +18,12 @@ static int choose_batch(int dir, const char *wanted, char ret[static BATCH_ID_SI
         memcpy(ret, wanted, strlen(wanted) + 1);
         return 0;
     }
-    r = batch_list(dir, &list, e);
+    r = batch_find(dir, NULL, batch_state_name(BATCH_READY), &batch, e);
     if (r < 0)
         return r;
-    json_array_foreach (list, i, batch) {
-        if (streq_ptr(json_string_value(json_object_get(batch, "state")), batch_state_name(BATCH_READY)))
-            found = json_string_value(json_object_get(batch, "id"));
-    }
-    if (!found || strlen(found) >= BATCH_ID_SIZE)
+    if (!batch)
         return error_setf(e, -ENODATA, "nothing is ready to be applied");
-    memcpy(ret, found, strlen(found) + 1);
+    snprintf(ret, BATCH_ID_SIZE, "%s", json_string_value(json_object_get(batch, "id")));
     return 0;
 }
 

@@ -8,22 +8,6 @@
 
 #define WISH_MAX ((size_t) 4 << 10)
 
-/* The newest batch with this id (NULL: any) that waits to be walked. */
-static const char *waiting_state(const json_t *batches, const char *id, const char **ret_id)
-{
-    for (size_t i = json_array_size(batches); i > 0; i--) {
-        const json_t *b = json_array_get(batches, i - 1);
-        const char *state = json_string_value(json_object_get(b, "state"));
-
-        *ret_id = json_string_value(json_object_get(b, "id"));
-        if (!*ret_id || !state || (id && !streq(id, *ret_id)))
-            continue;
-        if (id || streq(state, "sealed"))
-            return state;
-    }
-    return NULL;
-}
-
 static bool waits(const char *state)
 {
     return streq(state, "open") || streq(state, "sealed") || streq(state, "failed") || streq(state, "rolled_back");
@@ -32,10 +16,10 @@ static bool waits(const char *state)
 static int choose(const char *store_path, const Agent *agent, int dir, const char *id, json_t **ret, Error *e)
 {
     _cleanup_(batch_freep) Batch *open_batch = NULL;
-    _cleanup_json_ json_t *batches = NULL;
+    _cleanup_json_ json_t *batch = NULL;
     const char *state, *found;
     Error none = {};
-    int r = batch_list(dir, &batches, e);
+    int r = batch_find(dir, id, id ? NULL : batch_state_name(BATCH_SEALED), &batch, e);
 
     if (r < 0)
         return r;
@@ -45,8 +29,10 @@ static int choose(const char *store_path, const Agent *agent, int dir, const cha
     if (open_batch && (!id || streq(id, open_batch->id))) {
         found = open_batch->id;
         state = "open";
-    } else
-        state = waiting_state(batches, id, &found);
+    } else {
+        found = json_string_value(json_object_get(batch, "id"));
+        state = json_string_value(json_object_get(batch, "state"));
+    }
     if (!state && id)
         return error_setf(e, -ENOENT, "there is no batch \"%.40s\"", id);
     if (!state)

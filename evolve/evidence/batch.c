@@ -290,6 +290,23 @@ int batch_list(int dir, json_t **ret, Error *e)
     return 0;
 }
 
+int batch_find(int dir, const char *id, const char *state, json_t **ret, Error *e)
+{
+    _cleanup_json_ json_t *list = NULL;
+    json_t *found = NULL, *batch;
+    size_t i;
+    int r = batch_list(dir, &list, e);
+
+    if (r < 0)
+        return r;
+    json_array_foreach (list, i, batch)
+        if ((!id || streq(id, json_string_value(json_object_get(batch, "id")))) &&
+            (!state || streq(state, json_string_value(json_object_get(batch, "state")))))
+            found = batch;
+    *ret = json_incref(found);
+    return 0;
+}
+
 int batch_set_state(int dir, const char *id, BatchState state, const char *evolution, Error *e)
 {
     _cleanup_(evidence_unlock) EvidenceLock lock = EVIDENCE_LOCK_NONE;

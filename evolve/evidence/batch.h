@@ -70,6 +70,9 @@ static inline void batch_freep(Batch **b)
 /* An array of batch.json objects, oldest first, without their tasks being read; the open batch, where there is one, is not among them. */
 int batch_list(int dir, json_t **ret, Error *e);
 
+/* The batch.json of the newest batch with this id and in this state (NULL: any), as a new reference; NULL where there is none, and for the open batch. */
+int batch_find(int dir, const char *id, const char *state, json_t **ret, Error *e);
+
 /* Changes the state, and "evolution" unless that is NULL. -EINVAL: no way leads from the old state to the new one:
  *     sealed → running, discarded      running → sealed, ready, failed, discarded      ready → running, applied, rolled_back, discarded
  *     failed, rolled_back → running, discarded      applied, discarded: final

@@ -247,24 +247,15 @@ static int newest_position(Engine *g, bool *ret_found, Position *ret, Error *e)
 /* The batch to work on, sealed now if need be. */
 static int batch_choose(Engine *g, char ret[static BATCH_ID_SIZE], Error *e)
 {
-    _cleanup_json_ json_t *list = NULL;
+    _cleanup_json_ json_t *batch = NULL;
     char id[BATCH_ID_SIZE] = "";
-    const json_t *b;
-    size_t i;
-    int r = batch_list(g->dir, &list, e);
+    int r = batch_find(g->dir, g->o.batch, g->o.batch ? NULL : batch_state_name(BATCH_SEALED), &batch, e);
 
     if (r < 0)
         return r;
-    json_array_foreach (list, i, b) {
-        const char *name = json_string_value(json_object_get(b, "id")),
-                   *state = json_string_value(json_object_get(b, "state"));
-
-        if (!name || !state || strlen(name) >= sizeof(id))
-            continue;
-        if (g->o.batch ? streq(name, g->o.batch) : streq(state, "sealed"))
-            memcpy(id, name, strlen(name) + 1);
-    }
-    if (!*id) {
+    if (batch)
+        snprintf(id, sizeof(id), "%s", json_string_value(json_object_get(batch, "id")));
+    else {
         r = batch_seal(g->o.store_path, g->agent, g->p.base_generation, g->p.base_commit, id, e);
         if (r < 0)
             return error_wrapf(e, r, "there is nothing to fix");

@@ -180,22 +180,12 @@ static void end_with(Engine *g, const char *end, const char *why)
 
 int engine_end_batch(Engine *g, Error *e)
 {
-    _cleanup_json_ json_t *list = NULL;
-    const json_t *b;
-    size_t i;
-    int r = batch_list(g->dir, &list, e);
+    _cleanup_json_ json_t *b = NULL;
+    int r = batch_find(g->dir, g->p.batch, batch_state_name(BATCH_RUNNING), &b, e);
 
-    if (r < 0)
+    if (r < 0 || !streq_ptr(json_string_value(json_object_get(b, "evolution")), g->p.evolution))
         return r;
-    json_array_foreach (list, i, b) {
-        const char *id = json_string_value(json_object_get(b, "id")),
-                   *state = json_string_value(json_object_get(b, "state"));
-        const char *evolution = json_string_value(json_object_get(b, "evolution"));
-
-        if (streq_ptr(id, g->p.batch) && streq_ptr(state, "running") && streq_ptr(evolution, g->p.evolution))
-            return batch_set_state(g->dir, id, streq(g->p.end, "CONVERGED") ? BATCH_READY : BATCH_FAILED, NULL, e);
-    }
-    return 0;
+    return batch_set_state(g->dir, g->p.batch, streq(g->p.end, "CONVERGED") ? BATCH_READY : BATCH_FAILED, NULL, e);
 }
 
 /* One line a stage in timeline.jsonl: when it began within the evolution, how long it took, what came out of it. */

@@ -548,6 +548,40 @@ static void what_a_killed_seal_left_is_no_batch(void **state)
     assert_int_equal(batch_load(f->dir, id, &b, &e), 0);
 }
 
+static const char *found(Fixture *f, const char *id, BatchState state)
+{
+    static char ret[BATCH_ID_SIZE];
+    _cleanup_json_ json_t *batch = NULL;
+
+    assert_int_equal(batch_find(f->dir, id, state == BATCH_OPEN ? NULL : batch_state_name(state), &batch, NULL), 0);
+    snprintf(ret, sizeof(ret), "%s", batch ? json_string_value(json_object_get(batch, "id")) : "none");
+    return ret;
+}
+
+static void the_newest_batch_that_fits_is_found(void **state)
+{
+    Fixture *f = *state;
+    char id[BATCH_ID_SIZE];
+    Error e = {};
+
+    assert_string_equal(found(f, NULL, BATCH_OPEN), "none");
+    make_evidence(f, 1);
+    seal(f, id);
+    exchange(f, "ann", "z", "What do I owe?", "no");
+    exchange(f, "ann", "z", "That is wrong. I expected: yes", "sorry");
+    assert_int_equal(caught(f, "new_chunks"), 1);
+    assert_string_equal(found(f, NULL, BATCH_OPEN), "b-0001");
+    seal(f, id);
+    assert_string_equal(found(f, NULL, BATCH_OPEN), "b-0002");
+    assert_string_equal(found(f, "b-0001", BATCH_OPEN), "b-0001");
+    assert_string_equal(found(f, "b-0003", BATCH_OPEN), "none");
+    assert_int_equal(batch_set_state(f->dir, "b-0002", BATCH_RUNNING, "e-0001", &e), 0);
+    assert_string_equal(found(f, NULL, BATCH_SEALED), "b-0001");
+    assert_string_equal(found(f, "b-0002", BATCH_SEALED), "none");
+    assert_string_equal(found(f, "b-0002", BATCH_RUNNING), "b-0002");
+    assert_string_equal(found(f, NULL, BATCH_READY), "none");
+}
+
 static void states_follow_their_ways_only(void **state)
 {
     Fixture *f = *state;
@@ -630,6 +664,7 @@ int main(void)
         TEST(guards_hold_every_answer_of_sessions_without_complaint),
         TEST(a_sealed_batch_that_was_touched_is_refused),
         TEST(what_a_killed_seal_left_is_no_batch),
+        TEST(the_newest_batch_that_fits_is_found),
         TEST(states_follow_their_ways_only),
         TEST(a_flagged_session_becomes_a_chunk_once),
     };
