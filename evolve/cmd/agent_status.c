@@ -20,6 +20,25 @@
 #define LOG_TAIL ((size_t) 1 << 20)
 #define LINES_DEFAULT 50U
 
+/* A verb that shows a list: `collect` fills it, `print` is for who did not ask for JSON. */
+static int show_list(int argc, char **argv, int min, const char *usage,
+                     int (*collect)(const Command *c, json_t *list, Error *e), void (*print)(const json_t *list))
+{
+    _cleanup_(command_done) Command c = {};
+    _cleanup_json_ json_t *list = json_array();
+    Error e = {};
+    int r = command_parse(argc, argv, min, usage, &c);
+
+    if (r != 0)
+        return r;
+    if (collect(&c, list, &e) < 0)
+        return command_fail(&c, &e);
+    if (c.json)
+        return command_print(TAKE_PTR(list));
+    print(list);
+    return EXIT_DONE;
+}
+
 /* ---- status ---- */
 
 /* What the files say about an agent that no shim keeps. */
@@ -119,62 +138,42 @@ int agent_status(int argc, char **argv)
 
 /* ---- list ---- */
 
-static int compare_names(const struct dirent **a, const struct dirent **b)
+static int collect_agents(const Command *c, json_t *list, Error *e)
 {
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
+    _cleanup_(agent_names_freep) char **names = NULL;
+    int r = agent_names(c->store_path, &names, e);
 
-static int is_agent(const struct dirent *de)
-{
-    return agent_name_valid(de->d_name);
-}
-
-static int collect_list(const Command *c, json_t *list, Error *e)
-{
-    _cleanup_close_ int store = open(c->store_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct dirent **names = NULL;
-    int n, r = 0;
-
-    n = store < 0 ? -1 : scandirat(store, "agents", &names, is_agent, compare_names);
-    if (n < 0)
-        return errno == ENOENT ? 0 : error_errnof(e, -errno, "%s/agents", c->store_path);
-    for (int i = 0; i < n; i++) {
+    if (r < 0)
+        return r;
+    for (char **name = names; *name; name++) {
         json_t *status = NULL;
         Error one = {};
 
         /* One that is broken is shown as such and hides no other. */
-        if (r >= 0 && get_status(c, names[i]->d_name, &status, &one) < 0)
-            status = json_pack("{s:s, s:s, s:s}", "agent", names[i]->d_name, "state", "broken", "error", one.text);
-        if (r >= 0 && json_array_append_new(list, status) < 0)
-            r = error_errnof(e, -ENOMEM, "cannot list");
-        free(names[i]);
+        if (get_status(c, *name, &status, &one) < 0)
+            status = json_pack("{s:s, s:s, s:s}", "agent", *name, "state", "broken", "error", one.text);
+        if (json_array_append_new(list, status) < 0)
+            return error_errnof(e, -ENOMEM, "cannot list");
     }
-    free(names);
-    return r;
+    return 0;
 }
 
-int agent_list(int argc, char **argv)
+static void print_agents(const json_t *list)
 {
-    _cleanup_(command_done) Command c = {};
-    _cleanup_json_ json_t *list = json_array();
-    json_t *status;
-    Error e = {};
+    const json_t *status;
     size_t i;
-    int r = command_parse(argc, argv, 0, "agent list [--store DIR] [--json]", &c);
 
-    if (r != 0)
-        return r;
-    if (collect_list(&c, list, &e) < 0)
-        return command_fail(&c, &e);
-    if (c.json)
-        return command_print(TAKE_PTR(list));
     if (json_array_size(list) > 0)
         printf("%-32s  %-13s  %-5s  %-12s  %s\n", "AGENT", "STATE", "READY", "GENERATION", "EPOCH");
     json_array_foreach (list, i, status)
         printf("%-32s  %-13s  %-5s  %-12.12s  %lld\n", text_of(status, "agent", "?"), text_of(status, "state", "?"),
                json_is_true(json_object_get(status, "ready")) ? "yes" : "no", text_of(status, "generation", "-"),
                (long long) json_integer_value(json_object_get(status, "epoch")));
-    return EXIT_DONE;
+}
+
+int agent_list(int argc, char **argv)
+{
+    return show_list(argc, argv, 0, "agent list [--store DIR] [--json]", collect_agents, print_agents);
 }
 
 /* ---- logs ---- */
@@ -323,25 +322,19 @@ static int collect_generations(const Command *c, json_t *list, Error *e)
     return 0;
 }
 
-int generations_main(int argc, char **argv)
+static void print_generations(const json_t *list)
 {
-    _cleanup_(command_done) Command c = {};
-    _cleanup_json_ json_t *list = json_array();
-    json_t *g;
-    Error e = {};
+    const json_t *g;
     size_t i;
-    int r = command_parse(argc, argv, 1, "generations NAME [--store DIR] [--json]", &c);
 
-    if (r != 0)
-        return r;
-    if (collect_generations(&c, list, &e) < 0)
-        return command_fail(&c, &e);
-    if (c.json)
-        return command_print(TAKE_PTR(list));
     printf("%-12s  %-12s  %-6s  %s\n", "GENERATION", "COMMIT", "LAYERS", "");
     json_array_foreach (list, i, g)
         printf("%-12.12s  %-12.12s  %-6zu  %s\n", text_of(g, "generation", "?"), text_of(g, "commit", "-"),
                json_array_size(json_object_get(g, "layers")),
                json_is_true(json_object_get(g, "current")) ? "current" : text_of(g, "error", ""));
-    return EXIT_DONE;
+}
+
+int generations_main(int argc, char **argv)
+{
+    return show_list(argc, argv, 1, "generations NAME [--store DIR] [--json]", collect_generations, print_generations);
 }

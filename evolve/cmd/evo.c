@@ -65,28 +65,17 @@ int evo_fail(const EvoContext *c, int r, const Error *e)
 /* The name of the only agent; the caller frees. */
 static int only_agent(const char *store_path, char **ret, Error *e)
 {
-    _cleanup_free_ char *path = xasprintf("%s/agents", store_path), *name = NULL;
-    _cleanup_closedir_ DIR *dir = NULL;
-    const struct dirent *d;
+    _cleanup_(agent_names_freep) char **names = NULL;
+    int r = agent_names(store_path, &names, e);
 
-    if (!path)
-        return -ENOMEM;
-    dir = opendir(path);
-    if (!dir && errno != ENOENT)
-        return error_errnof(e, -errno, "%s", path);
-    while (dir && (d = readdir(dir))) {
-        if (!agent_name_valid(d->d_name))
-            continue;
-        if (name)
-            return error_setf(e, -EINVAL, "there is more than one agent (%s, %s): say which with --agent", name,
-                              d->d_name);
-        name = strdup(d->d_name);
-        if (!name)
-            return -ENOMEM;
-    }
-    if (!name)
-        return error_setf(e, -ENOENT, "%s: there is no agent; `moss agent add` makes one known", path);
-    *ret = TAKE_PTR(name);
+    if (r < 0)
+        return r;
+    if (!names[0])
+        return error_setf(e, -ENOENT, "%s/agents: there is no agent; `moss agent add` makes one known", store_path);
+    if (names[1])
+        return error_setf(e, -EINVAL, "there is more than one agent (%s, %s): say which with --agent", names[0],
+                          names[1]);
+    *ret = TAKE_PTR(names[0]);
     return 0;
 }
 
@@ -140,7 +129,7 @@ static int run_verb(size_t verb, const Options *o, int argc, char **argv)
         return evo_fail(&c, -EINVAL, &e);
     }
     if (o->agent)
-        name = strdup(o->agent);
+        r = (name = strdup(o->agent)) ? 0 : -ENOMEM;
     else
         r = only_agent(store, &name, &e);
     if (r >= 0)
