@@ -8,6 +8,8 @@
 #include "runtime/base/strbuf.h"
 #include "runtime/store/store.h"
 
+#define LINES_MAX 1000000U
+
 void command_done(Command *c)
 {
     free(c->store_path);
@@ -19,15 +21,15 @@ static int usage(const char *text)
     return EXIT_USAGE;
 }
 
-static bool parse_number(const char *text, unsigned *ret)
+int command_number(const char *text, unsigned max, unsigned *ret)
 {
     char *end;
     unsigned long n = strtoul(text, &end, 10);
 
-    if (text[0] < '0' || text[0] > '9' || *end || n == 0 || n > 1000000)
-        return false;
+    if (text[0] < '0' || text[0] > '9' || *end || n == 0 || n > max)
+        return -EINVAL;
     *ret = (unsigned) n;
-    return true;
+    return 0;
 }
 
 /* The shim, to which it is handed on, has a working directory of its own. */
@@ -68,7 +70,7 @@ int command_parse(int argc, char **argv, int min, const char *text, Command *ret
             ret->force = true;
             break;
         case 'n':
-            if (parse_number(optarg, &ret->lines))
+            if (command_number(optarg, LINES_MAX, &ret->lines) >= 0)
                 break;
             return usage(text);
         default:

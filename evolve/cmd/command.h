@@ -29,6 +29,9 @@ void command_done(Command *c);
 /* Parses `argv` of a verb that takes between `min` and one argument. Prints the usage and returns 2 when it is wrong, else 0. */
 int command_parse(int argc, char **argv, int min, const char *usage, Command *ret);
 
+/* The decimal number of an option, from 1 to `max`; -EINVAL: it is none. */
+int command_number(const char *text, unsigned max, unsigned *ret);
+
 /* Prints the error and returns 1. */
 int command_fail(const Command *c, const Error *e);
 

@@ -9,7 +9,7 @@
 #include "runtime/base/json.h"
 #include "runtime/store/store.h"
 
-#define INTERVAL_MAX 86400UL
+#define INTERVAL_MAX 86400U
 
 static const char usage_text[] =
     "usage: moss daemon [--interval SECONDS] [--once] [--store DIR] [--json]\n\n"
@@ -26,17 +26,6 @@ typedef struct DaemonOptions {
 static void options_done(DaemonOptions *o)
 {
     free(o->store_path);
-}
-
-static int parse_interval(const char *text, unsigned *ret)
-{
-    char *end;
-    unsigned long n = strtoul(text, &end, 10);
-
-    if (*text < '0' || *text > '9' || *end || n == 0 || n > INTERVAL_MAX)
-        return -EINVAL;
-    *ret = (unsigned) n;
-    return 0;
 }
 
 static int options_parse(int argc, char **argv, DaemonOptions *ret)
@@ -60,7 +49,7 @@ static int options_parse(int argc, char **argv, DaemonOptions *ret)
             ret->json = true;
         else if (c == 'h')
             ret->help = true;
-        else if (c != 'i' || parse_interval(optarg, &ret->interval) < 0)
+        else if (c != 'i' || command_number(optarg, INTERVAL_MAX, &ret->interval) < 0)
             return -EINVAL;
     if (optind < argc || (ret->json && !ret->once))
         return -EINVAL;

@@ -3,9 +3,12 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "evolve/cmd/command.h"
 #include "evolve/cmd/evo.h"
 #include "evolve/evidence/evidence.h"
 #include "runtime/base/json.h"
+
+#define TURN_MAX 1000000U
 
 #define USAGE                                                                                                          \
     "flag --session S [--user U] [--turn N] [--expect TEXT] [--words TEXT] [--json]\n\n"                               \
@@ -23,12 +26,10 @@ static int options_parse(int argc, char **argv, FlagSpec *ret)
         {"help", no_argument, NULL, 'h'},
         {},
     };
-    unsigned long turn;
-    char *end;
-    int o;
+    int o, r = 0;
 
     optind = 0;
-    while ((o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+    while (r >= 0 && (o = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         if (o == 's')
             ret->session = optarg;
         else if (o == 'u')
@@ -37,15 +38,12 @@ static int options_parse(int argc, char **argv, FlagSpec *ret)
             ret->expect = optarg;
         else if (o == 'w')
             ret->words = optarg;
-        else if (o == 't') {
-            turn = strtoul(optarg, &end, 10);
-            if (*end || end == optarg || *optarg == '-' || turn == 0 || turn > 1000000)
-                return -EINVAL;
-            ret->turn = (unsigned) turn;
-        } else
-            return -EINVAL;
+        else if (o == 't')
+            r = command_number(optarg, TURN_MAX, &ret->turn);
+        else
+            r = -EINVAL;
     }
-    return optind < argc || !ret->session ? -EINVAL : 0;
+    return r < 0 || optind < argc || !ret->session ? -EINVAL : 0;
 }
 
 int evo_flag(const EvoContext *c, int argc, char **argv)

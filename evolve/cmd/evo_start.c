@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "evolve/cmd/command.h"
 #include "evolve/cmd/evo.h"
 #include "evolve/cmd/hook.h"
 #include "evolve/report/report.h"
@@ -43,19 +44,6 @@ typedef struct StartOptions {
     bool detach;
 } StartOptions;
 
-static int number_parse(const char *text, unsigned max, unsigned *ret)
-{
-    char *end;
-    unsigned long v;
-
-    errno = 0;
-    v = strtoul(text, &end, 10);
-    if (errno || end == text || *end || v == 0 || v > max || *text == '-')
-        return -EINVAL;
-    *ret = (unsigned) v;
-    return 0;
-}
-
 static int options_parse(int argc, char **argv, StartOptions *ret)
 {
     static const struct option options[] = {
@@ -76,9 +64,9 @@ static int options_parse(int argc, char **argv, StartOptions *ret)
         else if (o == 'c')
             ret->engine.coder = optarg;
         else if (o == 'j')
-            r = number_parse(optarg, 64, &ret->engine.jobs);
+            r = command_number(optarg, 64, &ret->engine.jobs);
         else if (o == 's')
-            r = number_parse(optarg, 1000000, &ret->engine.seconds);
+            r = command_number(optarg, 1000000, &ret->engine.seconds);
         else if (o == 'b')
             ret->detach = true;
         else
