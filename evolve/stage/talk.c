@@ -155,20 +155,32 @@ int stage_plan(Engine *g, LedgerStep *step, Answer *ret, Error *e)
     return feedback_put(step, "plan", "REJECT_COMPLETENESS", why);
 }
 
+/* *ret_decision and *ret_why are of the answer; *ret_decision is NULL when the coding agent failed. */
+static int ask_for_review(Engine *g, CoderRole role, unsigned round, CoderAnswer *ret, const char **ret_decision,
+                          const char **ret_why, LedgerStep *step, Error *e)
+{
+    int r = ask_to_read(g, role, round, ret, step, e);
+
+    if (r < 0)
+        return r;
+    *ret_decision = ret->ok ? json_string_value(json_object_get(ret->result, "decision")) : NULL;
+    *ret_why = json_string_value(json_object_get(ret->result, "why")) ?: "";
+    if (ret->ok)
+        engine_say(g, NULL, "%s%s%.300s", *ret_decision, **ret_why ? ": " : "", *ret_why);
+    return 0;
+}
+
 int stage_plan_review(Engine *g, LedgerStep *step, Answer *ret, Error *e)
 {
     _cleanup_(coder_answer_done) CoderAnswer a = {};
     const char *decision, *why;
-    int r = ask_to_read(g, ROLE_PLAN_REVIEW, g->p.plan_round, &a, step, e);
+    int r = ask_for_review(g, ROLE_PLAN_REVIEW, g->p.plan_round, &a, &decision, &why, step, e);
 
     if (r < 0)
         return r;
     *ret = ANSWER_FAILED;
-    if (!a.ok)
+    if (!decision)
         return 0;
-    decision = json_string_value(json_object_get(a.result, "decision"));
-    why = json_string_value(json_object_get(a.result, "why")) ?: "";
-    engine_say(g, NULL, "%s%s%.300s", decision, *why ? ": " : "", why);
     if (streq(decision, "APPROVE")) {
         g->p.coder_end = CODER_DELIVERED;
         *ret = ANSWER_OK;
@@ -200,16 +212,13 @@ int stage_code_review(Engine *g, LedgerStep *step, Answer *ret, Error *e)
 {
     _cleanup_(coder_answer_done) CoderAnswer a = {};
     const char *decision, *why;
-    int r = ask_to_read(g, ROLE_CODE_REVIEW, g->p.code_round, &a, step, e);
+    int r = ask_for_review(g, ROLE_CODE_REVIEW, g->p.code_round, &a, &decision, &why, step, e);
 
     if (r < 0)
         return r;
     *ret = ANSWER_FAILED;
-    if (!a.ok)
+    if (!decision)
         return 0;
-    decision = json_string_value(json_object_get(a.result, "decision"));
-    why = json_string_value(json_object_get(a.result, "why")) ?: "";
-    engine_say(g, NULL, "%s%s%.300s", decision, *why ? ": " : "", why);
     *ret = ANSWER_OK;
     if (streq(decision, "APPROVE"))
         return 0;
