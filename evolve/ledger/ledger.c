@@ -377,24 +377,33 @@ int ledger_begin(Ledger *l, const char *message, char ret_id[static LEDGER_ID_SI
 
 /* ---- reading ---- */
 
-int ledger_read(Ledger *l, const char *id, const char *path, char **ret_data, size_t *ret_len, Error *e)
+/* What stands at `path` in an evolution; NULL: nothing does. */
+static int entry_lookup(Ledger *l, const char *id, const char *path, git_tree_entry **ret, Error *e)
 {
     _cleanup_(git_commit_freep) git_commit *commit = NULL;
     _cleanup_(git_tree_freep) git_tree *tree = NULL;
+    char ref[40];
+    int r = ref_name(id, ref, e);
+
+    if (r >= 0)
+        r = head_lookup(l, ref, &commit, &tree, e);
+    if (r < 0)
+        return r;
+    r = git_tree_entry_bypath(ret, tree, path);
+    return r < 0 && r != GIT_ENOTFOUND ? git_errorf(e, r, "%s: %s: %s", l->path, id, path) : 0;
+}
+
+int ledger_read(Ledger *l, const char *id, const char *path, char **ret_data, size_t *ret_len, Error *e)
+{
     _cleanup_(git_tree_entry_freep) git_tree_entry *entry = NULL;
     _cleanup_(git_blob_freep) git_blob *blob = NULL;
-    char ref[40], *data;
+    char *data;
     size_t len;
-    int r = ref_name(id, ref, e);
+    int r = entry_lookup(l, id, path, &entry, e);
 
     if (r < 0)
         return r;
-    r = head_lookup(l, ref, &commit, &tree, e);
-    if (r < 0)
-        return r;
-    r = git_tree_entry_bypath(&entry, tree, path);
-    if (r >= 0)
-        r = git_blob_lookup(&blob, l->repository, git_tree_entry_id(entry));
+    r = entry ? git_blob_lookup(&blob, l->repository, git_tree_entry_id(entry)) : GIT_ENOTFOUND;
     if (r < 0)
         return git_errorf(e, r, "%s: %s has no %s", l->path, id, path);
     len = (size_t) git_blob_rawsize(blob);
@@ -454,23 +463,14 @@ static int checkout_entry(const char *root, const git_tree_entry *entry, void *u
 
 int ledger_checkout(Ledger *l, const char *id, const char *path, int dirfd, Error *e)
 {
-    _cleanup_(git_commit_freep) git_commit *commit = NULL;
-    _cleanup_(git_tree_freep) git_tree *tree = NULL, *part = NULL;
+    _cleanup_(git_tree_freep) git_tree *part = NULL;
     _cleanup_(git_tree_entry_freep) git_tree_entry *entry = NULL;
     Checkout c = {.ledger = l, .dirfd = dirfd, .e = e};
-    char ref[40];
-    int r = ref_name(id, ref, e);
+    int r = entry_lookup(l, id, path, &entry, e);
 
-    if (r < 0)
+    if (r < 0 || !entry)
         return r;
-    r = head_lookup(l, ref, &commit, &tree, e);
-    if (r < 0)
-        return r;
-    r = git_tree_entry_bypath(&entry, tree, path);
-    if (r == GIT_ENOTFOUND)
-        return 0;
-    if (r >= 0)
-        r = git_tree_lookup(&part, l->repository, git_tree_entry_id(entry));
+    r = git_tree_lookup(&part, l->repository, git_tree_entry_id(entry));
     if (r < 0)
         return git_errorf(e, r, "%s: %s: %s", l->path, id, path);
     if (git_tree_walk(part, GIT_TREEWALK_PRE, checkout_entry, &c) < 0 || c.r < 0)
