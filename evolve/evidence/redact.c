@@ -257,24 +257,9 @@ static int learn_text(Redactor *r, const char *text)
     return 0;
 }
 
-static int learn_json(Redactor *r, json_t *value)
+static int learn_string(Redactor *r, json_t *string)
 {
-    const char *key;
-    json_t *item;
-    size_t i;
-    int q = 0;
-
-    if (json_is_string(value))
-        return learn_text(r, json_string_value(value));
-    if (json_is_array(value))
-        json_array_foreach (value, i, item) {
-            q = q < 0 ? q : learn_json(r, item);
-        }
-    if (json_is_object(value))
-        json_object_foreach (value, key, item) {
-            q = q < 0 ? q : learn_json(r, item);
-        }
-    return q;
+    return learn_text(r, json_string_value(string));
 }
 
 /* ---- replacing ---- */
@@ -322,25 +307,31 @@ static char *replace(const Redactor *r, const char *text)
     return strbuf_take(&b);
 }
 
-static int replace_json(const Redactor *r, json_t *value)
+static int replace_string(Redactor *r, json_t *string)
+{
+    _cleanup_free_ char *text = replace(r, json_string_value(string));
+
+    return !text || json_string_set(string, text) < 0 ? -ENOMEM : 0;
+}
+
+/* ---- both ---- */
+
+static int each_string(Redactor *r, json_t *value, int (*visit)(Redactor *r, json_t *string))
 {
     const char *key;
     json_t *item;
     size_t i;
     int q = 0;
 
-    if (json_is_string(value)) {
-        _cleanup_free_ char *text = replace(r, json_string_value(value));
-
-        return !text || json_string_set(value, text) < 0 ? -ENOMEM : 0;
-    }
+    if (json_is_string(value))
+        return visit(r, value);
     if (json_is_array(value))
         json_array_foreach (value, i, item) {
-            q = q < 0 ? q : replace_json(r, item);
+            q = q < 0 ? q : each_string(r, item, visit);
         }
     if (json_is_object(value))
         json_object_foreach (value, key, item) {
-            q = q < 0 ? q : replace_json(r, item);
+            q = q < 0 ? q : each_string(r, item, visit);
         }
     return q;
 }
@@ -353,9 +344,9 @@ char *redact_text(Redactor *r, const char *text)
 int redact_json(Redactor *r, json_t *value)
 {
     /* First everything is looked through: a secret that is named as one only in the last turn is replaced in the first as well. */
-    int q = learn_json(r, value);
+    int q = each_string(r, value, learn_string);
 
-    return q < 0 || r->n == 0 ? q : replace_json(r, value);
+    return q < 0 || r->n == 0 ? q : each_string(r, value, replace_string);
 }
 
 void redactor_done(Redactor *r)
