@@ -103,27 +103,26 @@ static void element(StrBuf *b, const char *tag, const char *text)
     strbuf_addf(b, "</%.*s>", (int) strcspn(tag, " "), tag);
 }
 
+/* Markup, then what the model says under `key`. */
+static void said(StrBuf *b, const char *markup, const json_t *o, const char *key)
+{
+    strbuf_adds(b, markup);
+    html_escape(b, text_of(o, key));
+}
+
 static void render_head(StrBuf *b, const json_t *m)
 {
     strbuf_adds(b, page_head);
-    strbuf_adds(b, "<title>");
-    html_escape(b, text_of(m, "agent"));
-    strbuf_adds(b, " ");
-    html_escape(b, text_of(m, "evolution"));
+    said(b, "<title>", m, "agent");
+    said(b, " ", m, "evolution");
     strbuf_adds(b, "</title>\n");
     strbuf_adds(b, page_style);
-    strbuf_adds(b, "</head>\n<body>\n<h1>Evolution ");
-    html_escape(b, text_of(m, "evolution"));
-    strbuf_adds(b, " of ");
-    html_escape(b, text_of(m, "agent"));
-    strbuf_adds(b, "</h1>\n<p class=\"sub\">batch ");
-    html_escape(b, text_of(m, "batch"));
-    strbuf_adds(b, " · ");
-    html_escape(b, text_of(m, "depth"));
-    strbuf_adds(b, " · coding agent ");
-    html_escape(b, text_of(m, "coder"));
-    strbuf_adds(b, " · started ");
-    html_escape(b, text_of(m, "started"));
+    said(b, "</head>\n<body>\n<h1>Evolution ", m, "evolution");
+    said(b, " of ", m, "agent");
+    said(b, "</h1>\n<p class=\"sub\">batch ", m, "batch");
+    said(b, " · ", m, "depth");
+    said(b, " · coding agent ", m, "coder");
+    said(b, " · started ", m, "started");
     strbuf_adds(b, "</p>\n");
 }
 
@@ -164,14 +163,11 @@ static void render_evidence(StrBuf *b, const json_t *m)
     json_array_foreach (json_object_get(m, "examples"), i, example) {
         strbuf_adds(b, "<div class=\"talk\">");
         json_array_foreach (json_object_get(example, "turns"), k, turn) {
-            strbuf_adds(b, "<b>user</b> ");
-            html_escape(b, text_of(turn, "text"));
-            strbuf_adds(b, "<br><b>agent</b> ");
-            html_escape(b, text_of(turn, "reply"));
+            said(b, "<b>user</b> ", turn, "text");
+            said(b, "<br><b>agent</b> ", turn, "reply");
             strbuf_adds(b, "<br>\n");
         }
-        strbuf_adds(b, "<b>expected</b> ");
-        html_escape(b, text_of(example, "expected"));
+        said(b, "<b>expected</b> ", example, "expected");
         strbuf_adds(b, "</div>\n");
     }
 }
@@ -300,10 +296,8 @@ static void render_timeline(StrBuf *b, const json_t *m)
                     "width=\"%.1f\" height=\"8\" fill=\"var(--dim)\"/></svg></td><td class=\"n\">%.2f</td><td>",
                     json_integer_value(json_object_get(step, "round")), left, width, seconds_of(step, "wall_usec"));
         html_escape(b, text_of(step, "outcome"));
-        if (*text_of(step, "summary")) {
-            strbuf_adds(b, "<br>");
-            html_escape(b, text_of(step, "summary"));
-        }
+        if (*text_of(step, "summary"))
+            said(b, "<br>", step, "summary");
         strbuf_adds(b, "</td></tr>\n");
     }
     strbuf_adds(b, "</table>\n");
@@ -322,8 +316,7 @@ static void render_swaps(StrBuf *b, const json_t *m)
     json_array_foreach (swaps, i, swap) {
         strbuf_adds(b, "<tr>");
         element(b, "td", text_of(swap, "outcome"));
-        strbuf_adds(b, "<td>");
-        html_escape(b, text_of(swap, "generation"));
+        said(b, "<td>", swap, "generation");
         strbuf_addf(b, "</td><td class=\"n\">%.0f ms</td>", seconds_of(swap, "pause_usec") * 1000);
         element(b, "td", text_of(swap, "reason"));
         strbuf_adds(b, "</tr>\n");
