@@ -33,8 +33,6 @@
 #include "runtime/base/error.h"
 
 #define VERDICT_ERROR_BUDGET 0.05
-#define VERDICT_REPEATS_MAX                                                                                            \
-    14 /* for max_repeats: pairs with which a single task can still decide in the eighth iteration */
 
 typedef enum TaskKind { TASK_VISIBLE, TASK_SEALED, TASK_GUARD } TaskKind;
 
