@@ -6,21 +6,7 @@ setup_file() {
     world=$BATS_FILE_TMPDIR/world
     # shellcheck source=../lib/clerk.bash
     . "$BATS_TEST_DIRNAME/../lib/clerk.bash"
-    clerk_world price-stale
-    moss agent add "$world/agent.json"
-    clerk_model
-    CLERK_PORT=$port CLERK_MODEL_URL=http://127.0.0.1:$model_port/v1 CLERK_STATE=$MOSS_STORE/agents/clerk/epochs/0 \
-        MOSS_GENERATION=g MOSS_NONCE=n /usr/bin/python3 -B "$world/source/clerkd.py" >"$world/clerk.log" 2>&1 3>&- &
-    clerk_pid=$!
-    until (exec 9<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
-        kill -0 $clerk_pid
-        sleep 0.02
-    done
-    clerk_users "$world/report.json" --seed 1 --sessions 42
-    kill $clerk_pid
-    wait $clerk_pid
-    clerk_end
-    moss evo catch-up
+    clerk_evidence price-stale --sessions 42
     # b-0001 is sealed by the first walk, whose coding agent is an honest one that does nothing.
     coder unchanged
     moss evo start --depth shallow || true

@@ -47,13 +47,31 @@ clerk_world() { # fault or ""
         -e "s|@CARELESS@|$clerk/careless|g" "$clerk/agent.json.in" >"$world/agent.json"
 }
 
-clerk_model() {
-    /usr/bin/python3 "$clerk/operator/model.py" --port "$model_port" >"$world/model.log" 2>&1 &
-    model_pid=$!
-    until (exec 3<>"/dev/tcp/127.0.0.1/$model_port") 2>/dev/null; do
-        kill -0 $model_pid 2>/dev/null || { cat "$world/model.log" >&2; return 1; }
+# Until it accepts; one that ends before that is quoted.
+clerk_await() { # port, process, what it wrote
+    until (exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; do
+        kill -0 "$2" 2>/dev/null || { cat "$3" >&2; return 1; }
         sleep 0.02
     done
+}
+
+clerk_model() {
+    /usr/bin/python3 "$clerk/operator/model.py" --port "$model_port" >"$world/model.log" 2>&1 3>&- &
+    model_pid=$!
+    clerk_await "$model_port" $model_pid "$world/model.log"
+}
+
+# The clerk as a plain process: sessions of the same kind as in its container, without waiting for gates and bakes.
+clerk_run() { # source, state
+    mkdir -p "$2"
+    CLERK_PORT=$port CLERK_MODEL_URL=http://127.0.0.1:$model_port/v1 CLERK_STATE=$2 MOSS_GENERATION=plain MOSS_NONCE=plain \
+        /usr/bin/python3 -S -E -B "$1/clerkd.py" >"$world/clerk.log" 2>&1 3>&- &
+    clerk_pid=$!
+    clerk_await "$port" $clerk_pid "$world/clerk.log"
+}
+clerk_stop() {
+    kill "$clerk_pid"
+    wait "$clerk_pid"
 }
 
 # In place of the shell that calls it: so that a signal to a background job reaches the users.
@@ -62,6 +80,18 @@ clerk_users_exec() { # report, options…
 }
 clerk_users() { # report, options…
     (clerk_users_exec "$@")
+}
+
+# A world whose faulty clerk has served users, and the evidence of that.
+clerk_evidence() { # fault, options of the users…
+    clerk_world "$1"
+    moss agent add "$world/agent.json"
+    clerk_model
+    clerk_run "$world/source" "$MOSS_STORE/agents/clerk/epochs/0"
+    clerk_users "$world/report.json" --seed 1 "${@:2}"
+    clerk_stop
+    clerk_end
+    moss evo catch-up
 }
 
 clerk_end() {
