@@ -5,7 +5,7 @@
 /* The swap protocol as a pure function: a head and an event give the next head and a list of actions. No I/O, no clock, no allocation.
  *
  *     r = swap_step(&head, &policy, &event, &step);     refused: nothing changes
- *     for each step.actions[i]: do it; ACT_WRITE makes step.head durable, and what follows is licensed by it
+ *     for each step.actions[i]: do it; ACT_WRITE, if there is one, is the first: it makes step.head durable, which licenses the others
  *
  * The driver (drive.h) does the actions in order. When it is killed between two of them, the next shim loads the head that was written last and
  * feeds EVENT_RECOVER: every state has one recovery, which may itself be killed and repeated.

@@ -62,6 +62,5 @@ void drive_destroy(Drive *d);
 
 const Head *drive_head(const Drive *d);
 json_t *drive_status(const Drive *d);
-void drive_log(Drive *d, const char *text);
 
 #endif

@@ -132,6 +132,8 @@ static size_t apply(World *w, const SwapEvent *event, size_t max_actions)
     if (swap_step(&w->memory, &policy, event, &step) < 0)
         return 0;
     assert_true(step.n <= SWAP_ACTIONS_MAX);
+    for (size_t i = 1; i < step.n; i++) /* nothing is done before it is licensed */
+        assert_true(step.actions[i] != ACT_WRITE);
     w->memory = step.head;
     for (size_t i = 0; i < step.n && i < max_actions; i++)
         do_action(w, step.actions[i]);

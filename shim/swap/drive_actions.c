@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "drive_internal.h"
+#include "epoch.h"
+#include "record.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/json.h"
+
+static void on_rehearsed(bool passed, const char *why, void *userdata)
+{
+    Drive *d = userdata;
+
+    drive_feed(d, passed ? EVENT_REHEARSED : EVENT_ABORT, why);
+}
+
+static void rehearse(Drive *d)
+{
+    RehearsalSpec spec = {
+        .incarnation = {.loop = d->spec.loop,
+                        .store = d->spec.store,
+                        .agent = d->spec.agent,
+                        .filter = &d->filter,
+                        .generation = d->head.cand.generation,
+                        .output = log_writer(d->log)},
+        .agent_dir = d->spec.agent_dir,
+        .run_dir = d->spec.run_dir,
+        .epoch = d->head.cur.epoch,
+        .done = on_rehearsed,
+        .userdata = d,
+    };
+    Error e = {};
+
+    if (!d->rehearse)
+        drive_feed(d, EVENT_REHEARSED, NULL);
+    else if (rehearsal_start(&spec, &d->rehearsal, &e) < 0)
+        drive_feed(d, EVENT_ABORT, e.text);
+}
+
+static void clone_epoch(Drive *d)
+{
+    Error e = {};
+
+    if (epoch_clone(d->spec.agent_dir, d->head.cur.epoch, d->head.cand.epoch, &e) < 0)
+        drive_feed(d, EVENT_ABORT, e.text);
+    else
+        drive_feed(d, EVENT_CLONED, NULL);
+}
+
+static void on_baked(uint32_t events, void *userdata)
+{
+    (void) events;
+    drive_feed(userdata, EVENT_BAKED, NULL);
+}
+
+static void bake(Drive *d)
+{
+    Error e = {};
+
+    if (drive_set_egress(d, &e) < 0) {
+        drive_feed(d, EVENT_ABORT, e.text);
+        return;
+    }
+    if (d->pause_start && !d->pause_end)
+        d->pause_end = clock_now();
+    loop_cancel(&d->bake_timer);
+    (void) loop_timer(d->spec.loop, clock_now() + d->spec.agent->gate.bake_seconds * USEC_PER_SEC, on_baked, d,
+                      &d->bake_timer);
+}
+
+static void record(Drive *d)
+{
+    _cleanup_json_ json_t *line = NULL;
+    Error e = {};
+
+    if (d->head.outcome == OUTCOME_NONE)
+        return;
+    if (d->pause_start && !d->pause_end && d->head.state == SWAP_STEADY)
+        d->pause_end = clock_now();
+    line = drive_make_record(d);
+    if (!line || record_append(d->spec.agent_dir, d->head.txid, line, &e) < 0)
+        snprintf(d->trouble, sizeof(d->trouble), "the swap is not recorded: %.180s", e.text);
+    if (line)
+        d->spec.ended(line, d->spec.userdata);
+    d->pause_start = d->pause_end = 0;
+    if (d->head.outcome == OUTCOME_COMMITTED)
+        hold_prune(d->hold);
+}
+
+static void collect(Drive *d)
+{
+    Error e = {};
+
+    if (epoch_collect(d->spec.agent_dir, &d->head, &e) < 0)
+        drive_set_trouble(d, e.text);
+}
+
+void drive_act(Drive *d, SwapAction action)
+{
+    switch (action) {
+    case ACT_WRITE:
+        break; /* done before the step was taken on */
+    case ACT_REHEARSE:
+        rehearse(d);
+        break;
+    case ACT_END_REHEARSAL:
+        d->rehearsal = rehearsal_free(d->rehearsal);
+        break;
+    case ACT_DRAIN:
+        d->pause_start = clock_now();
+        d->pause_end = 0;
+        drive_drain_agent(d);
+        break;
+    case ACT_KILL:
+        d->rehearsal = rehearsal_free(d->rehearsal);
+        drive_kill_agent(d);
+        break;
+    case ACT_CLONE:
+        clone_epoch(d);
+        break;
+    case ACT_START:
+        drive_start_agent(d);
+        break;
+    case ACT_BAKE:
+        bake(d);
+        break;
+    case ACT_RECORD:
+        record(d);
+        break;
+    case ACT_COLLECT:
+        collect(d);
+        break;
+    }
+}

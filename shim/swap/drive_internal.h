@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MOSS_SWAP_DRIVE_INTERNAL_H
+#define MOSS_SWAP_DRIVE_INTERNAL_H
+
+/* What the parts of drive.h share; nobody else includes this.
+ *
+ *     drive.c           a Drive's life, what happens to it (events), what it is asked for
+ *     drive_agent.c     the agent: its container, its start and its end
+ *     drive_actions.c   what a step of the protocol asks for, action by action
+ *     drive_status.c    what is told to others */
+
+#include "drive.h"
+#include "incarnation.h"
+#include "log.h"
+#include "rehearse.h"
+
+typedef struct Queued {
+    SwapEventKind kind;
+    char reason[200], generation[DIGEST_SIZE];
+} Queued;
+
+struct Drive {
+    DriveSpec spec;
+    SwapPolicy policy;
+    Head head;
+    char boot_id[37];
+    Container *container; /* NULL while none can be made */
+    Hold *hold;
+    Log *log; /* from drive_new() on */
+    SeccompFilter filter;
+    Incarnation *incarnation;
+    Rehearsal *rehearsal;
+    LoopSource *drain_timer, *bake_timer, *start_timer;
+    unsigned failures; /* in a row, while no swap goes on: for the backoff */
+    unsigned restarts;
+    uint64_t since;
+    bool stopping;
+    bool stepping;
+    Queued queue[8]; /* events that came meanwhile */
+    size_t n_queue;
+    char trouble[240];
+    /* of the swap that goes on */
+    char consent[DIGEST_SIZE];
+    bool rehearse;
+    uint64_t pause_start, pause_end;
+};
+
+/* Something has happened. Events that the actions of a step give wait until that step is over. */
+void drive_feed(Drive *d, SwapEventKind kind, const char *reason);
+
+void drive_act(Drive *d, SwapAction action);
+
+/* What went wrong without stopping anything: the status shows it. */
+void drive_set_trouble(Drive *d, const char *what);
+
+/* The container of an earlier shim with what its moss-init kept, or a new one. Also opens the log. */
+int drive_open_container(Drive *d, Error *e);
+/* Whom the agent may connect to in this state. */
+int drive_set_egress(const Drive *d, Error *e);
+/* Starts what the head says, after a pause where it keeps failing. How it went comes as an event. */
+void drive_start_agent(Drive *d);
+/* EVENT_DIED comes when it has ended. */
+void drive_drain_agent(Drive *d);
+void drive_kill_agent(Drive *d);
+/* Forgets the process and all timers, kills nothing. */
+void drive_forget_agent(Drive *d);
+
+/* The line of swaps.jsonl for the swap that has ended, see record.h. NULL: out of memory. */
+json_t *drive_make_record(const Drive *d);
+
+#endif

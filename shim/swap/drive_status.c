@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "drive_internal.h"
+#include "record.h"
+#include "runtime/base/clock.h"
+#include "runtime/box/cgroup.h"
+#include "runtime/box/egress.h"
+
+json_t *drive_make_record(const Drive *d)
+{
+    const Head *h = &d->head;
+    bool committed = h->outcome == OUTCOME_COMMITTED;
+    char when[21];
+
+    clock_iso8601(when);
+    return json_pack("{s:i,s:I,s:s,s:s,s:s,s:s,s:s?,s:s,s:o,s:b,s:I}", "version", 1, "txid", (json_int_t) h->txid,
+                     "time", when, "outcome", swap_outcome_name(h->outcome), "from",
+                     committed ? h->prev.generation : h->cur.generation, "to",
+                     committed ? h->cur.generation : h->cand.generation, "consent", d->consent[0] ? d->consent : NULL,
+                     "reason", h->reason, "pause_usec",
+                     d->pause_end ? json_integer((json_int_t) (d->pause_end - d->pause_start)) : json_null(),
+                     "rehearsed", (int) d->rehearse, "epoch", (json_int_t) h->cur.epoch);
+}
+
+json_t *drive_status(const Drive *d)
+{
+    const Head *h = &d->head;
+    const Side *side = swap_licensed(h);
+    json_t *last = NULL, *listeners = hold_to_json(d->hold);
+    uint64_t refused = 0;
+    const char *trouble = d->trouble[0] ? d->trouble : hold_trouble(d->hold);
+
+    if (record_last(d->spec.agent_dir, &last, NULL) < 0)
+        last = json_null();
+    if (d->spec.agent->network == NETWORK_VETH && d->container)
+        (void) egress_refused(d->container->netns, &refused, NULL);
+    return json_pack("{s:b,s:s,s:s,s:I,s:s?,s:i,s:i,s:I,s:b,s:o,s:o,s:s,s:s,s:b,s:I}", "ok", 1, "state",
+                     swap_state_name(h->state), "generation", side->generation, "epoch", (json_int_t) side->epoch,
+                     "previous", h->prev.generation[0] ? h->prev.generation : NULL, "pid",
+                     d->incarnation ? (int) incarnation_pid(d->incarnation) : 0, "restarts", (int) d->restarts,
+                     "uptime_usec", (json_int_t) (d->since ? clock_now() - d->since : 0), "ready",
+                     (int) (d->incarnation && incarnation_pid(d->incarnation) && incarnation_ready(d->incarnation)),
+                     "listeners", listeners, "last_swap", last, "reason", h->reason, "trouble", trouble,
+                     "memory_limited", (int) cgroup_has(d->container ? d->container->cgroup_agent : -1, "memory"),
+                     "egress_refused", (json_int_t) refused);
+}
