@@ -102,6 +102,25 @@ int socket_connect_at(int dirfd, const char *name)
     return connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 ? -errno : TAKE_FD(fd);
 }
 
+int socket_connect_stream(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    _cleanup_free_ char *dir = slash ? strndup(path, (size_t) (slash - path) + 1) : strdup(".");
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), at = -EBADF;
+    struct sockaddr_un sa;
+    int r;
+
+    if (fd < 0 || !dir)
+        return fd < 0 ? -errno : -ENOMEM;
+    at = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return -errno;
+    r = address_at(at, slash ? slash + 1 : path, &sa);
+    if (r < 0)
+        return r;
+    return connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 ? -errno : TAKE_FD(fd);
+}
+
 int socket_peer_uid(int sock, uid_t *ret)
 {
     struct ucred cred;

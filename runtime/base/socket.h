@@ -8,7 +8,7 @@
 
 #include "macro.h"
 
-/* One packet (SOCK_SEQPACKET) with at most one fd; `fd` < 0 sends none. Never raises SIGPIPE. */
+/* One packet (SOCK_SEQPACKET), or a piece of a stream, with at most one fd; `fd` < 0 sends none. Never raises SIGPIPE. */
 int socket_send_fd(int sock, const void *data, size_t len, int fd);
 
 /* Receives one packet of at most `size` bytes and, if one came with it, a close-on-exec fd in *ret_fd (else -EBADF there). Returns the number of bytes, 0
@@ -20,6 +20,9 @@ int socket_listen_at(int dirfd, const char *name);
 
 /* Connects to it. -ENOENT or -ECONNREFUSED: nobody listens. */
 int socket_connect_at(int dirfd, const char *name);
+
+/* Connects to a SOCK_STREAM listener at `path`, of any length, that a caller of ours has made. Returns an fd. */
+int socket_connect_stream(const char *path);
 
 /* The peer's user id at the time it connected. */
 int socket_peer_uid(int sock, uid_t *ret);

@@ -66,12 +66,13 @@ static const Name architectures[] = {
     {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64},
 };
 
-/* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV is of Linux 5.19. */
+#define WAIT_KILLABLE_RECV (1U << 5) /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, of Linux 5.19 */
+
 static const Name flags[] = {
     {"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
     {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
-    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1U << 5},
+    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", WAIT_KILLABLE_RECV},
 };
 
 #define PLACE(key) ((JsonAt){.file = "seccomp", .path = (key)})
@@ -315,12 +316,20 @@ static long install(const SeccompFilter *f, unsigned more)
 
 int seccomp_install(const SeccompFilter *f)
 {
-    return f->code && install(f, 0) < 0 ? -errno : 0;
+    SeccompFilter alone = *f;
+
+    alone.flags &= ~WAIT_KILLABLE_RECV; /* without a listener the kernel refuses it */
+    return f->code && install(&alone, 0) < 0 ? -errno : 0;
 }
 
 int seccomp_install_listener(const SeccompFilter *f)
 {
-    long fd = install(f, SECCOMP_FILTER_FLAG_NEW_LISTENER);
+    SeccompFilter alone = *f;
+    long fd;
+
+    alone.flags &=
+        ~(unsigned) SECCOMP_FILTER_FLAG_TSYNC; /* the kernel has no result for both, and there is one thread */
+    fd = install(&alone, SECCOMP_FILTER_FLAG_NEW_LISTENER);
 
     return fd < 0 ? -errno : (int) fd;
 }

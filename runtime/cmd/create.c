@@ -15,6 +15,7 @@ typedef struct Options {
 enum {
     OPTION_PID_FILE = 256,
     OPTION_CONSOLE,
+    OPTION_PIDFD,
     OPTION_PRESERVE,
     OPTION_NO_PIVOT,
     OPTION_NO_KEYRING,
@@ -39,6 +40,9 @@ static int one_option(Options *o, int c, int argc, char **argv, Error *e)
         return 0;
     case OPTION_CONSOLE:
         o->create.console_socket = optarg;
+        return 0;
+    case OPTION_PIDFD:
+        o->create.pidfd_socket = optarg;
         return 0;
     case OPTION_PRESERVE:
         r = cmd_number("--preserve-fds", optarg, 0, 65536, &n, e);
@@ -68,6 +72,7 @@ static int parse(Options *o, int argc, char **argv, Error *e)
         {"detach", no_argument, NULL, 'd'},
         {"pid-file", required_argument, NULL, OPTION_PID_FILE},
         {"console-socket", required_argument, NULL, OPTION_CONSOLE},
+        {"pidfd-socket", required_argument, NULL, OPTION_PIDFD},
         {"preserve-fds", required_argument, NULL, OPTION_PRESERVE},
         {"no-pivot", no_argument, NULL, OPTION_NO_PIVOT},
         {"no-new-keyring", no_argument, NULL, OPTION_NO_KEYRING},

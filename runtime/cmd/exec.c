@@ -27,6 +27,7 @@ enum {
     OPTION_CWD = 256,
     OPTION_PID_FILE,
     OPTION_CONSOLE,
+    OPTION_PIDFD,
     OPTION_PRESERVE,
     OPTION_LABEL,
     OPTION_APPARMOR,
@@ -47,6 +48,7 @@ static const struct option long_options[] = {
     {"cap", required_argument, NULL, 'c'},
     {"pid-file", required_argument, NULL, OPTION_PID_FILE},
     {"console-socket", required_argument, NULL, OPTION_CONSOLE},
+    {"pidfd-socket", required_argument, NULL, OPTION_PIDFD},
     {"preserve-fds", required_argument, NULL, OPTION_PRESERVE},
     {"process-label", required_argument, NULL, OPTION_LABEL},
     {"apparmor", required_argument, NULL, OPTION_APPARMOR},
@@ -76,6 +78,9 @@ static int less_common(Options *o, int c, int argc, char **argv, Error *e)
         return 0;
     case OPTION_CONSOLE:
         o->exec.console_socket = optarg;
+        return 0;
+    case OPTION_PIDFD:
+        o->exec.pidfd_socket = optarg;
         return 0;
     case OPTION_PRESERVE:
         r = cmd_number("--preserve-fds", optarg, 0, 65536, &n, e);

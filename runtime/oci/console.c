@@ -8,31 +8,21 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/un.h>
 #include <termios.h>
 
 #include "mounts.h"
 #include "rootfs.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/process.h"
+#include "runtime/base/socket.h"
 
 int console_connect(const char *path, Error *e)
 {
-    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    int fd = socket_connect_stream(path);
 
-    if (fd < 0)
-        return error_errnof(e, -errno, "--console-socket %s", path);
-    if (strlen(path) >= sizeof(sa.sun_path))
-        return error_setf(e, -ENAMETOOLONG, "--console-socket %s: longer than %zu bytes", path,
-                          sizeof(sa.sun_path) - 1);
-    memcpy(sa.sun_path, path, strlen(path) + 1);
-    if (connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0)
-        return error_errnof(e, -errno, "--console-socket %s", path);
-    return TAKE_FD(fd);
+    return fd < 0 ? error_errnof(e, fd, "--console-socket %s", path) : fd;
 }
 
 static int open_master(int root, Error *e)
@@ -51,45 +41,15 @@ static int open_master(int root, Error *e)
     return TAKE_FD(fd);
 }
 
-static int send_fd(int socket, int fd)
-{
-    static char name[] = "/dev/ptmx";
-    union {
-        char buf[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {};
-    struct iovec iov = {name, sizeof(name) - 1};
-    struct msghdr m = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf)};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-    return sendmsg(socket, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
 int console_receive(int socket, Error *e)
 {
-    union {
-        char buf[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {};
     char name[64];
-    struct iovec iov = {name, sizeof(name)};
-    struct msghdr m = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buf, .msg_controllen = sizeof(control.buf)};
-    struct cmsghdr *c;
     int fd;
+    ssize_t n = socket_receive_fd(socket, name, sizeof(name), &fd);
 
-    if (recvmsg(socket, &m, MSG_CMSG_CLOEXEC) < 0)
-        return error_errnof(e, -errno, "terminal");
-    c = CMSG_FIRSTHDR(&m);
-    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
-        return error_setf(e, -EPROTO, "terminal: the container has not sent it");
-    memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-    return fd;
+    if (n < 0)
+        return error_errnof(e, (int) n, "terminal");
+    return fd < 0 ? error_setf(e, -EPROTO, "terminal: the container has not sent it") : fd;
 }
 
 static int mount_dev_console(int root, int peer, Error *e)
@@ -128,7 +88,7 @@ int console_setup(const ConfigProcess *p, int root, int socket, bool dev_console
     r = dev_console ? mount_dev_console(root, peer, e) : 0;
     if (r < 0)
         return r;
-    r = send_fd(socket, master);
+    r = socket_send_fd(socket, "/dev/ptmx", strlen("/dev/ptmx"), master);
     if (r < 0)
         return error_errnof(e, r, "--console-socket: cannot send the terminal");
     if (ioctl(peer, TIOCSCTTY, 0) < 0)

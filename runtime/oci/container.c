@@ -64,7 +64,7 @@ int container_start(const Runtime *rt, const char *id, Error *e)
     if (c.status != STATUS_CREATED)
         return error_setf(e, -EINVAL, "cannot start container \"%s\": it is %s, must be created", id,
                           status_names[c.status]);
-    if ((r = container_config(&c, &config, e)) < 0 || (r = launch_start(c.dir, e)) < 0)
+    if ((r = container_config(&c, &config, e)) < 0 || (r = launch_start(c.dir, config, &c.state, e)) < 0)
         return r;
     if (unlinkat(c.dir, "start", 0) < 0)
         return error_errnof(e, -errno, "container \"%s\": start socket", id);

@@ -15,6 +15,7 @@ typedef struct CreateOptions {
     const char *bundle;         /* NULL: the current directory */
     const char *pid_file;       /* NULL: none */
     const char *console_socket; /* NULL: none */
+    const char *pidfd_socket;   /* NULL: none */
     unsigned preserve_fds;
     bool keep_keyring; /* --no-new-keyring */
     bool keep;         /* run: leave the state of the ended container */
@@ -52,6 +53,7 @@ typedef struct ExecOptions {
     ConfigProcess *process;
     const char *pid_file;
     const char *console_socket;
+    const char *pidfd_socket;
     const char *cgroup; /* below the container's own; NULL: that itself */
     unsigned preserve_fds;
     bool detach;

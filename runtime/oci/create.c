@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "container.h"
+#include "handover.h"
 #include "hooks.h"
 #include "launch.h"
 #include "runtime/base/clock.h"
@@ -206,10 +207,9 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
     if ((r = container_id_check(id, e)) < 0 || (r = read_bundle(c, id, e)) < 0 ||
         (r = open_console(c, attended, e)) < 0)
         return r;
-    if (c->config->seccomp && (r = seccomp_compile(c->config->seccomp, &c->launch.filter, e)) < 0)
+    if (c->config->seccomp && ((r = handover_check(c->config->seccomp, e)) < 0 ||
+                               (r = seccomp_compile(c->config->seccomp, &c->launch.filter, e)) < 0))
         return r;
-    if (c->launch.filter.notify)
-        return error_setf(e, -EOPNOTSUPP, "linux.seccomp: SCMP_ACT_NOTIFY is not supported");
     c->dir = state_create(c->rt->root, id, e);
     if (c->dir < 0)
         return c->dir;
@@ -321,6 +321,8 @@ static int build(Creation *c, Error *e)
             return r;
     }
     r = expect(c, SYNC_READY, e);
+    if (r >= 0 && c->options->pidfd_socket)
+        r = handover_pidfd(c->options->pidfd_socket, c->child.pidfd, e);
     if (r < 0)
         return r;
     return c->options->pid_file ? container_write_pid_file(c->options->pid_file, c->child.pid, e) : 0;
@@ -349,11 +351,10 @@ int container_create(const Runtime *rt, const char *id, const CreateOptions *o, 
 /* GO, and the end of the stream that says the program runs. */
 static int start(Creation *c, Error *e)
 {
-    SyncMessage m;
     int r = go(c, e);
 
     if (r >= 0)
-        r = sync_receive(c->child.sync, &m, e);
+        r = handover_await(c->child.sync, c->config, &c->launch.state, "created", c->child.pid, e);
     if (r < 0)
         return r;
     return hooks_run(c->config, HOOK_POSTSTART, &c->launch.state, "running", e);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "container.h"
+#include "handover.h"
 #include "launch.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/process.h"
@@ -115,7 +116,8 @@ static int prepare(Joining *j, const Container *c, const Config *config, const E
                           status_names[c->status]);
     if ((r = process_labels_check(o->process, NULL, e)) < 0)
         return r;
-    if (config->seccomp && (r = seccomp_compile(config->seccomp, &j->launch.filter, e)) < 0)
+    if (config->seccomp && ((r = handover_check(config->seccomp, e)) < 0 ||
+                            (r = seccomp_compile(config->seccomp, &j->launch.filter, e)) < 0))
         return r;
     j->first = state_pidfd(&c->state);
     if (j->first < 0)
@@ -174,7 +176,6 @@ int container_exec(const Container *c, const Config *config, const ExecOptions *
 {
     _cleanup_(joining_done) Joining j = JOINING_INIT;
     _cleanup_close_ int master = -EBADF;
-    SyncMessage m;
     int r, status;
 
     if (!o->detach && (r = console_block_signals()) < 0)
@@ -183,9 +184,11 @@ int container_exec(const Container *c, const Config *config, const ExecOptions *
         return r;
     if (o->pid_file && (r = container_write_pid_file(o->pid_file, j.child.pid, e)) < 0)
         return r;
+    if (o->pidfd_socket && (r = handover_pidfd(o->pidfd_socket, j.child.pidfd, e)) < 0)
+        return r;
     r = sync_send(j.child.sync, SYNC_GO, j.child.pid);
     if (r >= 0)
-        r = sync_receive(j.child.sync, &m, e);
+        r = handover_await(j.child.sync, config, &c->state, "running", j.child.pid, e);
     if (r < 0)
         return r;
     if (o->detach) {

@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "handover.h"
 #include "rootfs.h"
 #include "runtime/base/fd.h"
 #include "runtime/box/net.h"
@@ -292,7 +293,7 @@ static _Noreturn void finish(Launch *l, int sync, bool hooks)
     sync = wait_start(l, sync);
     if (hooks && hooks_run(l->config, HOOK_START_CONTAINER, &l->state, "created", &e) < 0)
         fail(sync, &e);
-    (void) process_exec(l->process, &l->caps, &l->filter, 3 + l->preserve_fds, path, &e);
+    (void) process_exec(l->process, &l->caps, &l->filter, 3 + l->preserve_fds, path, sync, &e);
     fail(sync, &e);
 }
 
@@ -333,12 +334,10 @@ void launch_exec(void *launch, int sync)
     finish(l, sync, false);
 }
 
-int launch_start(int state_dir, Error *e)
+int launch_start(int state_dir, const Config *config, const State *state, Error *e)
 {
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    SyncMessage m;
-    int r;
 
     if (fd < 0)
         return error_errnof(e, -errno, "start");
@@ -348,6 +347,5 @@ int launch_start(int state_dir, Error *e)
         return error_errnof(e, -errno, "the container does not wait to be started");
     if (send(fd, "s", 1, MSG_NOSIGNAL) < 0)
         return error_errnof(e, -errno, "start");
-    r = sync_receive(fd, &m, e);
-    return r < 0 ? r : 0;
+    return handover_await(fd, config, state, "created", state->pid, e);
 }

@@ -15,7 +15,10 @@
  *                                    createContainer hooks, masks, terminal, new root, identity, search for the program
  *                              ←     READY
  *     GO                       →     (create: waits for `start` at its socket)
- *                                    startContainer hooks, filter, execve
+ *                                    startContainer hooks, filter
+ *                              ←     LISTENER, only if the filter notifies
+ *     hands it over
+ *     GO                       →     execve
  */
 
 #include "console.h"
@@ -48,6 +51,6 @@ void launch_init(void *launch, int sync);
 void launch_exec(void *launch, int sync);
 
 /* Connects to a created container's socket and lets it go on; waits until it has executed its program. */
-int launch_start(int state_dir, Error *e);
+int launch_start(int state_dir, const Config *config, const State *state, Error *e);
 
 #endif

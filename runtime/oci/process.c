@@ -18,6 +18,7 @@
 #include <sys/sysmacros.h>
 
 #include "runtime/base/fd.h"
+#include "sync.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -232,8 +233,22 @@ int process_find(const ConfigProcess *p, char *ret_path, size_t size, Error *e)
     return error_setf(e, -ENOENT, "exec: \"%s\": executable file not found in $PATH", name);
 }
 
+/* The listener stays open until execve closes it: close(2) may be one of the calls that wait for an answer. */
+static int install(const SeccompFilter *filter, int sync)
+{
+    int fd, r;
+
+    if (!filter->notify)
+        return seccomp_install(filter);
+    fd = seccomp_install_listener(filter);
+    r = fd < 0 ? fd : sync_send_listener(sync, fd);
+    if (r >= 0)
+        (void) sync_wait_go(sync);
+    return r;
+}
+
 int process_exec(const ConfigProcess *p, const CapSets *caps, const SeccompFilter *filter, unsigned keep_fds,
-                 const char *path, Error *e)
+                 const char *path, int sync, Error *e)
 {
     static const char *const no_env[] = {NULL};
     int r;
@@ -241,7 +256,7 @@ int process_exec(const ConfigProcess *p, const CapSets *caps, const SeccompFilte
     if (syscall(SYS_close_range, keep_fds, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         return error_errnof(e, -errno, "cannot close what is not the container's");
     if (filter->code) {
-        r = seccomp_install(filter);
+        r = install(filter, sync);
         if (r < 0)
             return error_errnof(e, r, "linux.seccomp: the kernel refuses the filter");
         r = p->no_new_privileges ? 0 : caps_set_last(caps);

@@ -4,47 +4,45 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "runtime/base/fd.h"
+#include "runtime/base/socket.h"
+
 int sync_pair(int ret[static 2])
 {
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0 ? -errno : 0;
-}
-
-static int send_message(int fd, const SyncMessage *m)
-{
-    ssize_t n;
-
-    do
-        n = send(fd, m, sizeof(*m), MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : 0;
 }
 
 int sync_send(int fd, SyncKind kind, pid_t pid)
 {
     SyncMessage m = {.kind = kind, .pid = pid};
 
-    return send_message(fd, &m);
+    return socket_send_fd(fd, &m, sizeof(m), -EBADF);
 }
 
 int sync_send_error(int fd, const Error *e)
 {
     SyncMessage m = {.kind = SYNC_ERROR, .error = *e};
 
-    return send_message(fd, &m);
+    return socket_send_fd(fd, &m, sizeof(m), -EBADF);
 }
 
-int sync_receive(int fd, SyncMessage *ret, Error *e)
+int sync_send_listener(int fd, int listener)
 {
-    SyncMessage m;
-    ssize_t n;
+    SyncMessage m = {.kind = SYNC_LISTENER};
 
-    do
-        n = recv(fd, &m, sizeof(m), 0);
-    while (n < 0 && errno == EINTR);
-    if (n == 0 || (n < 0 && errno == ECONNRESET))
+    return socket_send_fd(fd, &m, sizeof(m), listener);
+}
+
+int sync_receive_fd(int fd, SyncMessage *ret, int *ret_fd, Error *e)
+{
+    _cleanup_close_ int passed = -EBADF;
+    SyncMessage m;
+    ssize_t n = socket_receive_fd(fd, &m, sizeof(m), &passed);
+
+    if (n == 0 || n == -ECONNRESET)
         return 0;
     if (n != sizeof(m))
-        return error_errnof(e, n < 0 ? -errno : -EBADMSG, "container's set-up");
+        return error_errnof(e, n < 0 ? (int) n : -EBADMSG, "container's set-up");
     m.error.text[sizeof(m.error.text) - 1] = '\0';
     if (m.kind == SYNC_ERROR) {
         int code = m.error.code < 0 ? m.error.code : -EIO;
@@ -52,7 +50,15 @@ int sync_receive(int fd, SyncMessage *ret, Error *e)
         return error_setf(e, code, "%s", m.error.text);
     }
     *ret = m;
+    *ret_fd = TAKE_FD(passed);
     return 1;
+}
+
+int sync_receive(int fd, SyncMessage *ret, Error *e)
+{
+    _cleanup_close_ int passed = -EBADF;
+
+    return sync_receive_fd(fd, ret, &passed, e);
 }
 
 pid_t sync_wait_go(int fd)

@@ -16,6 +16,7 @@ typedef enum SyncKind {
     SYNC_CLONED,        /* helper process: the child is `pid` */
     SYNC_RUNTIME_HOOKS, /* child: the environment is made; time for prestart and createRuntime hooks */
     SYNC_READY,         /* child: all is done but execve */
+    SYNC_LISTENER,      /* child: the filter is installed; its listener comes with the packet */
     SYNC_GO,            /* runtime: go on; `pid` is the child's as the runtime sees it */
 } SyncKind;
 
@@ -28,9 +29,13 @@ typedef struct SyncMessage {
 int sync_pair(int ret[static 2]);
 int sync_send(int fd, SyncKind kind, pid_t pid);
 int sync_send_error(int fd, const Error *e);
+/* With sendmsg(2) alone: nothing else may be called where a filter that notifies is in force and nobody listens yet. */
+int sync_send_listener(int fd, int listener);
 
 /* Waits for the next packet. 1: *ret is it; 0: the other side is gone. An error message becomes the return value and *e. */
 int sync_receive(int fd, SyncMessage *ret, Error *e);
+/* The same with the fd that came along, -EBADF if there was none. */
+int sync_receive_fd(int fd, SyncMessage *ret, int *ret_fd, Error *e);
 /* Waits for SYNC_GO; anything else is the end of this process. */
 pid_t sync_wait_go(int fd);
 

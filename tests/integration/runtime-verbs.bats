@@ -1,0 +1,115 @@
+#!/usr/bin/env bats
+# What engines ask of the command line beyond the life of a container.
+
+bats_require_minimum_version 1.5.0
+load ../lib/bundle
+
+setup() {
+    bundle_setup
+}
+
+teardown() {
+    bundle_teardown
+}
+
+# taker: somebody listens at $socket and writes what comes to $taken.
+taker() {
+    socket=$BATS_TEST_TMPDIR/socket taken=$BATS_TEST_TMPDIR/taken
+    rm -f "$socket"
+    "$MOSS_BUILD/helpers/take-fd" "$socket" >"$taken" 3>&- &
+    taker=$!
+    await_file "$socket"
+}
+
+@test "--pidfd-socket gets the process of create, run and exec" {
+    program sleep 1000
+    taker
+    create_container --pidfd-socket "$socket"
+    wait "$taker"
+    [ "$(grep ^Pid: "$taken" | tr -dc 0-9)" = "$(moss state "$id" | jq .pid)" ]
+    moss start "$id"
+    taker
+    moss exec --pidfd-socket "$socket" --detach --pid-file "$BATS_TEST_TMPDIR/pid" "$id" sleep 1000 </dev/null >/dev/null 2>&1
+    wait "$taker"
+    [ "$(grep ^Pid: "$taken" | tr -dc 0-9)" = "$(cat "$BATS_TEST_TMPDIR/pid")" ]
+    run moss exec --pidfd-socket "$BATS_TEST_TMPDIR/nobody" "$id" true
+    [[ $output == *"--pidfd-socket $BATS_TEST_TMPDIR/nobody: No such file or directory"* ]]
+    [ "$(moss ps --format json "$id" | jq length)" -eq 2 ]
+    moss delete --force "$id"
+    program true
+    taker
+    run_container --pidfd-socket "$socket"
+    [ "$status" -eq 0 ]
+    wait "$taker"
+    grep -q ^Pid: "$taken"
+    run_container --pidfd-socket "$BATS_TEST_TMPDIR/nobody"
+    [ "$status" -eq 1 ]
+}
+
+# notified CALL...: a filter that asks whoever listens at $socket about them.
+notified() {
+    config '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: $path, listenerMetadata: "of this test",
+        syscalls: [{names: $names, action: "SCMP_ACT_NOTIFY"}]}' --arg path "$BATS_TEST_TMPDIR/socket" \
+        --argjson names "$(printf '"%s"\n' "$@" | jq -s .)"
+}
+
+@test "a filter that notifies is answered by who listens, in run, start and exec" {
+    for nnp in true false; do
+        config '.process.noNewPrivileges = $nnp' --argjson nnp "$nnp"
+        notified mkdir mkdirat execve close read openat recvmsg capset
+        script 'mkdir /tmp/x 2>&1; for fd in /proc/$$/fd/*; do readlink $fd; done | grep -c seccomp; exit 4'
+        taker
+        run_container
+        echo "$output"
+        [ "$status" -eq 4 ]
+        [[ ${lines[0]} == *"cross-device link" ]]
+        [ "${lines[1]}" = 0 ]
+        wait "$taker"
+        head -n 1 "$taken" | jq -e '.fds == ["seccompFd"] and .metadata == "of this test" and .pid > 0 and .pid == .state.pid
+            and .state.id == $id and .state.status == "created" and .ociVersion == .state.ociVersion' --arg id "$id"
+    done
+    notified mkdir
+    script 'mkdir /tmp/x 2>/tmp/said; exec sleep 1000'
+    taker
+    create_container
+    [ ! -s "$taken" ]
+    moss start "$id"
+    await test -s "$bundle/rootfs/tmp/said"
+    grep -q cross-device "$bundle/rootfs/tmp/said"
+    first=$taker
+    rm "$socket"
+    "$MOSS_BUILD/helpers/take-fd" "$socket" >"$taken.exec" 3>&- &
+    await_file "$socket"
+    run moss exec "$id" mkdir /tmp/y
+    [ "$status" -eq 1 ]
+    [[ $output == *"cross-device"* ]]
+    head -n 1 "$taken.exec" | jq -e '.pid != .state.pid and .state.status == "running"'
+    moss delete --force "$id"
+    wait "$first"
+}
+
+@test "a filter that nobody would answer is refused, and nothing runs" {
+    program touch /tmp/ran
+    notified write
+    run_container
+    [ "$status" -eq 1 ]
+    [[ $output == *"SCMP_ACT_NOTIFY cannot be used for the write syscall"* ]]
+    notified mkdir
+    config '.linux.seccomp.defaultAction = "SCMP_ACT_NOTIFY"'
+    run_container
+    [[ $output == *"SCMP_ACT_NOTIFY cannot be used as default action"* ]]
+    notified mkdir
+    config 'del(.linux.seccomp.listenerPath)'
+    run_container
+    [[ $output == *"SCMP_ACT_NOTIFY needs a listenerPath"* ]]
+    notified mkdir
+    run_container
+    [ "$status" -eq 1 ]
+    [[ $output == *"linux.seccomp.listenerPath: cannot hand the listener over to $BATS_TEST_TMPDIR/socket: No such file or directory"* ]]
+    create_container
+    run moss start "$id"
+    [ "$status" -eq 1 ]
+    [[ $output == *"cannot hand the listener over"* ]]
+    await_status stopped
+    [ ! -e "$bundle/rootfs/tmp/ran" ]
+}
