@@ -44,6 +44,9 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. $(WARNINGS) $(if $(WERROR),-Werror) $(
 LINK_HARDENING := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections
 # A static executable with a sanitizer does not exist: the static programs are linked dynamically there.
 STATIC := $(if $(SANITIZE),,-static-pie)
+# See runtime/cmd/entry.c, which is written for one kind of processor.
+comma := ,
+ENTRY := $(if $(SANITIZE),,$(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),-Wl$(comma)-e$(comma)moss_start))
 
 # ---- parts ---------------------------------------------------------------------------------------------------------------
 # A folder is a library; dependencies point one way: evolve -> shim's client -> runtime's libraries -> base.
@@ -84,7 +87,8 @@ define link
 endef
 
 $(BUILD)/moss-runtime: $(call objects,runtime/cmd) $(call archives,$(RUNTIME_LIBS))
-	$(call link,$(STATIC),$(filter %.o,$^),$(filter %.a,$^),$(SMALL_LIBS) $(NET_LIBS) -lpthread -lm)
+	$(call link,$(STATIC) $(ENTRY),$(filter %.o,$^),$(filter %.a,$^),$(SMALL_LIBS) $(NET_LIBS) -lpthread -lm)
+$(BUILD)/obj/runtime/cmd/entry.o: private CFLAGS += -ffreestanding -fno-stack-protector
 $(BUILD)/moss-init: $(call objects,shim/init) $(call archives,runtime/base)
 	$(call link,$(STATIC),$(filter %.o,$^),$(filter %.a,$^),)
 $(BUILD)/moss-shim: $(call objects,shim/cmd) $(call archives,$(SHIM_LIBS))

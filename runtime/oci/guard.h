@@ -8,12 +8,12 @@
  * as root once it is no longer in use (CVE-2019-5736). So the runtime runs from a mount of its file that is in no mount namespace, where no one can change
  * it, is read-only, and maps the file's owner to no id. Read-only alone keeps the content, but an attempt to open such a file for writing holds a write access
  * for a moment before it fails, in which nobody can execute the file (ETXTBSY): a loop of attempts in one container would lock the host out of its runtime.
- * Where ids are not mapped, permission is refused before that (fs/namei.c, inode_permission). Where such mounts cannot be had, the runtime runs from a
- * sealed copy in memory. Whoever could not write the file anyway needs neither. */
+ * Where ids are not mapped, permission is refused before that (fs/namei.c, inode_permission). That mount is made by the program's entry (runtime/cmd/entry.c);
+ * where it cannot be had, the runtime runs from a sealed copy in memory. Whoever could not write the file anyway needs neither. */
 
 #include "runtime/base/error.h"
 
-/* Executes the runtime again from a place that cannot be written, unless it runs from one. To be called first by commands that
+/* Executes the runtime again from a sealed copy, unless it runs from where it cannot be written. To be called first by commands that
  * enter a container. Returns 0 when guarded already. */
 int guard_self(char **argv, Error *e);
 
