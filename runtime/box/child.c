@@ -43,28 +43,6 @@ static int clone_source(const BoxMount *m, Error *e)
     return TAKE_FD(mnt);
 }
 
-static int make_dev(int made, int root, const char *target, Error *e)
-{
-    _cleanup_close_ int mnt = made >= 0 ? made : mount_new_dev(false, e), dev = -EBADF, pts = -EBADF, at = -EBADF;
-    int r;
-
-    if (mnt < 0)
-        return mnt;
-    dev = mount_attach(mnt, root, target, e);
-    if (dev < 0)
-        return dev;
-    if (made < 0) {
-        r = mount_dev_nodes(dev, e);
-        if (r < 0)
-            return r;
-    }
-    pts = mount_new_devpts(e);
-    if (pts < 0)
-        return pts;
-    at = mount_attach(pts, dev, "/pts", e);
-    return at < 0 ? at : 0;
-}
-
 static int make_mount(const BoxPlan *plan, const BoxMount *m, int root, const int *given, size_t *next, Error *e)
 {
     _cleanup_close_ int mnt = -EBADF, at = -EBADF;
@@ -73,7 +51,8 @@ static int make_mount(const BoxPlan *plan, const BoxMount *m, int root, const in
     case BOX_DIRECTORY:
         return mount_directory(root, m->target, plan->spec->uid, plan->spec->gid, e);
     case BOX_DEV:
-        return make_dev(plan->privileged ? given[(*next)++] : -EBADF, root, m->target, e);
+        mnt = plan->privileged ? given[(*next)++] : mount_new_dev(false, e);
+        return mnt < 0 ? mnt : mount_attach_dev(mnt, plan->privileged, root, m->target, e);
     case BOX_BIND:
         mnt = plan->privileged ? given[(*next)++] : clone_source(m, e);
         break;

@@ -145,7 +145,7 @@ static int bind_device(int host, int dev, const Device *d)
     return 0;
 }
 
-int mount_dev_nodes(int dev, Error *e)
+static int bind_devices(int dev, Error *e)
 {
     _cleanup_close_ int host = open("/dev", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -245,6 +245,22 @@ int mount_attach(int mnt, int root, const char *target, Error *e)
     fd_closep(&place);
     place = fcntl(mnt, F_DUPFD_CLOEXEC, 3);
     return place < 0 ? error_errnof(e, -errno, "mount at %s", target) : TAKE_FD(place);
+}
+
+int mount_attach_dev(int mnt, bool nodes, int root, const char *target, Error *e)
+{
+    _cleanup_close_ int dev = mount_attach(mnt, root, target, e), pts = -EBADF, at = -EBADF;
+    int r;
+
+    if (dev < 0)
+        return dev;
+    if (!nodes && (r = bind_devices(dev, e)) < 0)
+        return r;
+    pts = mount_new_devpts(e);
+    if (pts < 0)
+        return pts;
+    at = mount_attach(pts, dev, "/pts", e);
+    return at < 0 ? at : 0;
 }
 
 int mount_directory(int root, const char *path, uid_t uid, gid_t gid, Error *e)

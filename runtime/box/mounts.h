@@ -26,14 +26,16 @@ int mount_add_attr(int mnt, uint64_t attr);
 /* Maps the owners of a detached mount by a user namespace: id N on disk appears as what N is in there. -EINVAL where the file system cannot. */
 int mount_map_ids(int mnt, int userns);
 
-/* Makes the directories /dev wants: devices as nodes (for the host's root), or nothing but places for them (mount_dev_nodes() binds the host's
- * there when the result has been attached; `dev` is the fd of the attached /dev). Both have fd, stdin, stdout, stderr, ptmx, shm and an empty pts. */
+/* A detached /dev: devices as nodes (for the host's root), or nothing but places for them. Both have fd, stdin, stdout, stderr, ptmx, shm and an
+ * empty pts. */
 int mount_new_dev(bool nodes, Error *e);
-int mount_dev_nodes(int dev, Error *e);
 
 /* Attaches a detached mount at `target` (absolute, within `root`), which is made if it is missing: a directory or an empty file as what is mounted. A
  * symlink on the way, or a target of the wrong kind, is an error. Returns an O_PATH fd of what is mounted now. */
 int mount_attach(int mnt, int root, const char *target, Error *e);
+
+/* Attaches what mount_new_dev(nodes) has made, binds the host's devices to their places where there are no nodes, and puts a devpts on pts. */
+int mount_attach_dev(int mnt, bool nodes, int root, const char *target, Error *e);
 
 /* Makes `path` (as a target) a directory of this owner. */
 int mount_directory(int root, const char *path, uid_t uid, gid_t gid, Error *e);

@@ -115,29 +115,9 @@ typedef struct ChildPlan {
     bool own_network;
 } ChildPlan;
 
-static int make_dev(int root, Error *e)
-{
-    _cleanup_close_ int mnt = mount_new_dev(false, e), dev = -EBADF, pts = -EBADF, at = -EBADF;
-    int r;
-
-    if (mnt < 0)
-        return mnt;
-    dev = mount_attach(mnt, root, "/dev", e);
-    if (dev < 0)
-        return dev;
-    r = mount_dev_nodes(dev, e);
-    if (r < 0)
-        return r;
-    pts = mount_new_devpts(e);
-    if (pts < 0)
-        return pts;
-    at = mount_attach(pts, dev, "/pts", e);
-    return at < 0 ? at : 0;
-}
-
 static int make_bare_root(Error *e)
 {
-    _cleanup_close_ int root = mount_new_tmpfs(1 << 20, 0755, 0, 0, e), proc = -EBADF, at = -EBADF;
+    _cleanup_close_ int root = mount_new_tmpfs(1 << 20, 0755, 0, 0, e), proc = -EBADF, at = -EBADF, dev = -EBADF;
     int r;
 
     if (root < 0)
@@ -151,7 +131,10 @@ static int make_bare_root(Error *e)
     at = mount_attach(proc, root, "/proc", e);
     if (at < 0)
         return at;
-    r = make_dev(root, e);
+    dev = mount_new_dev(false, e);
+    if (dev < 0)
+        return dev;
+    r = mount_attach_dev(dev, false, root, "/dev", e);
     return r < 0 ? r : mount_pivot(root, e);
 }
 
