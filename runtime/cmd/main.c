@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
 #include <stdio.h>
+#include <sys/auxv.h>
 
 #include "cmd.h"
 #include "runtime/base/clock.h"
@@ -233,6 +234,10 @@ int main(int argc, char **argv)
     Error e = {};
     int c, r = 0;
 
+    if (getauxval(AT_UID) != getauxval(AT_EUID) || getauxval(AT_GID) != getauxval(AT_EGID)) {
+        fputs("moss-runtime: must not be installed set-user-ID or set-group-ID\n", stderr);
+        return 1;
+    }
     open_streams();
     opterr = 0;
     while (r >= 0 && (c = getopt_long(argc, argv, "+vh", options, NULL)) != -1) {

@@ -123,6 +123,8 @@ static int write_sysctl(const Config *c, int procfs, const ConfigPair *s, Error 
         for (char *p = path + 4; *p; p++)
             if (*p == '.')
                 *p = '/';
+    if (strstr(path, "/../") || endswith(path, "/.."))
+        return error_setf(e, -EINVAL, "linux.sysctl: %s: a name with \"..\" is refused", s->key);
     kind = sysctl_namespace(path + 4);
     if (kind == NS_MAX)
         return error_setf(e, -EINVAL, "linux.sysctl: %s belongs to no namespace: it would change the host", s->key);

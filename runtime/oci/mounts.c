@@ -55,6 +55,14 @@ int mounts_clone(int fd, bool recursive)
     return tree < 0 ? -errno : tree;
 }
 
+/* There is no second way by mount(2), which takes paths and would have to be kept as safe as the first: refused rather than done otherwise. */
+static int no_mount_api(Error *e)
+{
+    return error_setf(
+        e, -ENOSYS,
+        "needs the mount API of Linux 5.12 (open_tree, fsmount, mount_setattr), which is missing or blocked here");
+}
+
 int mounts_open_sources(Mounts *m, Error *e)
 {
     for (size_t i = 0; i < m->config->n_mounts; i++) {
@@ -65,7 +73,8 @@ int mounts_open_sources(Mounts *m, Error *e)
             continue;
         m->sources[i] = open_tree(m->bundle, c->source, flags);
         if (m->sources[i] < 0)
-            return error_errnof(e, -errno, "cannot mount %s on %s", c->source, c->destination);
+            return errno == ENOSYS ? no_mount_api(e)
+                                   : error_errnof(e, -errno, "cannot mount %s on %s", c->source, c->destination);
     }
     return 0;
 }
@@ -80,7 +89,9 @@ int mounts_open_root(Mounts *m, Error *e)
 
     /* Nothing that is mounted here may reach the host; what the host unmounts must not be held here. */
     if (mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &slave, sizeof(slave)) < 0)
-        return error_errnof(e, -errno, "cannot take the mounts of the container away from those of the host");
+        return errno == ENOSYS
+                   ? no_mount_api(e)
+                   : error_errnof(e, -errno, "cannot take the mounts of the container away from those of the host");
     m->null = device_open_host("/dev/null", S_IFCHR, makedev(1, 3));
     if (m->null < 0)
         return error_errnof(e, m->null, "/dev/null of the host");
@@ -153,7 +164,11 @@ static int set_attributes(int tree, const MountOptions *o)
 {
     struct mount_attr attr = {.attr_set = o->attr_set, .attr_clr = o->attr_clear};
     struct mount_attr all = {.attr_set = o->attr_set_rec, .attr_clr = o->attr_clear_rec};
+    struct statfs fs;
 
+    /* A read-only /sys of the host's with writable cgroups in it would be read-only by name (CVE-2023-25809). */
+    if (o->recursive && o->read_only && fstatfs(tree, &fs) == 0 && fs.f_type == SYSFS_MAGIC)
+        all.attr_set |= MOUNT_ATTR_RDONLY;
     if ((attr.attr_set || attr.attr_clr) && mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
         return -errno;
     if ((all.attr_set || all.attr_clr) && mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &all, sizeof(all)) < 0)
@@ -226,11 +241,42 @@ static int check_proc(const ConfigMount *c, int tree, const char *destination, E
     return error_setf(e, -EINVAL, "mount %s: nothing may be mounted inside /proc", c->destination);
 }
 
+static int mount_id(int fd, uint64_t *ret)
+{
+    struct statx st;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
+        return -errno;
+    *ret = st.stx_mnt_id;
+    return 0;
+}
+
+/* A symlink of the image may lead to where check_proc() would not have let the mount go. */
+static int check_target(const Mounts *m, const ConfigMount *c, int target, const char *destination, Error *e)
+{
+    _cleanup_close_ int proc = -EBADF;
+    uint64_t there = 0, own = 0;
+    struct statfs fs;
+    int r;
+
+    if (fstatfs(target, &fs) < 0)
+        return error_errnof(e, -errno, "mount %s", c->destination);
+    if (fs.f_type != PROC_SUPER_MAGIC || below(destination, "/proc"))
+        return 0;
+    proc = rootfs_open(m->root, "/proc", ROOTFS_EXISTING);
+    if (proc < 0 || (r = mount_id(proc, &own)) < 0 || (r = mount_id(target, &there)) < 0)
+        return error_errnof(e, proc < 0 ? proc : r, "mount %s", c->destination);
+    return own == there
+               ? error_setf(e, -EINVAL, "mount %s: leads into /proc, where nothing may be mounted", c->destination)
+               : 0;
+}
+
 static int open_target(const Mounts *m, const ConfigMount *c, int tree, Error *e)
 {
+    _cleanup_close_ int fd = -EBADF;
     char destination[4096];
     struct stat st;
-    int fd, r;
+    int r;
 
     destination[0] = '/';
     normalise(c->destination, destination + (c->destination[0] != '/'), sizeof(destination) - 1);
@@ -248,7 +294,10 @@ static int open_target(const Mounts *m, const ConfigMount *c, int tree, Error *e
             return error_errnof(e, -errno, "mount %s", c->destination);
         fd = rootfs_open(m->root, destination, S_ISDIR(st.st_mode) ? ROOTFS_DIRECTORY : ROOTFS_FILE);
     }
-    return fd < 0 ? error_errnof(e, fd, "mount %s: cannot make its target", c->destination) : fd;
+    if (fd < 0)
+        return error_errnof(e, fd, "mount %s: cannot make its target", c->destination);
+    r = check_target(m, c, fd, destination, e);
+    return r < 0 ? r : TAKE_FD(fd);
 }
 
 /* tmpcopyup: the directory's own content is to be found in the tmpfs that covers it. */
