@@ -1,34 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "container.h"
 
-#include <grp.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "container_child.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/process.h"
 #include "runtime/base/socket.h"
-#include "runtime/box/caps.h"
 #include "runtime/box/cgroup.h"
-#include "runtime/box/mounts.h"
-#include "runtime/box/net.h"
 #include "runtime/box/userns.h"
 #include "shim/init/protocol.h"
-#include "shim/swap/veth.h"
+#include "veth.h"
 
-#define INIT_UID 65534U
 #define INIT_SOCKET "init.sock"
 #define ANSWER_TIMEOUT (5 * USEC_PER_SEC)
 
@@ -66,142 +59,7 @@ static Container *container_new(const ContainerSpec *spec, int run_dir)
     return c;
 }
 
-/* ---- moss-init's program ---- */
-
-static int open_init(Error *e)
-{
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/moss-init"));
-    char *slash;
-    int fd;
-
-    if (n < 0)
-        return error_errnof(e, -errno, "/proc/self/exe");
-    path[n] = '\0';
-    slash = strrchr(path, '/');
-    memcpy(slash ? slash : path, "/moss-init", sizeof("/moss-init"));
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        fd = open(MOSS_LIBEXECDIR "/moss-init", O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? error_errnof(e, -errno, "%s (and " MOSS_LIBEXECDIR "/moss-init)", path) : fd;
-}
-
-/* A copy that cannot be written to any more, whoever gets hold of it. */
-static int seal_init(Error *e)
-{
-    _cleanup_close_ int from = open_init(e), to = -EBADF;
-    struct stat st;
-    off_t at = 0;
-
-    if (from < 0)
-        return from;
-    to = memfd_create("moss-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (to < 0 || fstat(from, &st) < 0)
-        return error_errnof(e, -errno, "moss-init");
-    while (at < st.st_size)
-        if (sendfile(to, from, &at, (size_t) (st.st_size - at)) <= 0)
-            return error_errnof(e, -errno, "moss-init");
-    if (fchmod(to, 0555) < 0 || fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return error_errnof(e, -errno, "moss-init");
-    return TAKE_FD(to);
-}
-
-/* ---- the child, until it is moss-init ---- */
-
-typedef struct ChildPlan {
-    int channel; /* a byte from the parent: ids are mapped; to it: an Error */
-    int program, listener;
-    const char *hostname;
-    bool own_network;
-} ChildPlan;
-
-static int make_bare_root(Error *e)
-{
-    _cleanup_close_ int root = mount_new_tmpfs(1 << 20, 0755, 0, 0, e), proc = -EBADF, at = -EBADF, dev = -EBADF;
-    int r;
-
-    if (root < 0)
-        return root;
-    r = mount_cover_root(root, e);
-    if (r < 0)
-        return r;
-    proc = mount_new_proc(e);
-    if (proc < 0)
-        return proc;
-    at = mount_attach(proc, root, "/proc", e);
-    if (at < 0)
-        return at;
-    dev = mount_new_dev(false, e);
-    if (dev < 0)
-        return dev;
-    r = mount_attach_dev(dev, false, root, "/dev", e);
-    return r < 0 ? r : mount_pivot(root, e);
-}
-
-static int become_init(Error *e)
-{
-    const CapSets none = {};
-    sigset_t all;
-
-    if (unshare(CLONE_NEWCGROUP) < 0)
-        return error_errnof(e, -errno, "cgroup namespace");
-    if (caps_drop_bounding(0) < 0 || setgroups(0, NULL) < 0 || setresgid(INIT_UID, INIT_UID, INIT_UID) < 0 ||
-        setresuid(INIT_UID, INIT_UID, INIT_UID) < 0 || caps_set(&none) < 0)
-        return error_errnof(e, -errno, "cannot drop privileges");
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setsid() < 0)
-        return error_errnof(e, -errno, "cannot become moss-init");
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL); /* moss-init reads the one it wants from a signalfd */
-    return 0;
-}
-
-static int child_setup(const ChildPlan *plan, Error *e)
-{
-    char go;
-    int r;
-
-    if (read(plan->channel, &go, 1) != 1)
-        return error_setf(e, -EPIPE, "the parent is gone");
-    if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
-        return error_errnof(e, -errno, "cannot become root of the container");
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (sethostname(plan->hostname, strlen(plan->hostname)) < 0)
-        return error_errnof(e, -errno, "hostname %s", plan->hostname);
-    if (plan->own_network && (r = net_loopback_up(e)) < 0)
-        return r;
-    r = make_bare_root(e);
-    return r < 0 ? r : become_init(e);
-}
-
-static _Noreturn void child_main(const ChildPlan *plan)
-{
-    static const char *const argv[] = {"moss-init", NULL};
-    static const char *const env[] = {NULL};
-    _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    Error e = {};
-    int r, channel, program;
-
-    r = child_setup(plan, &e);
-    if (r >= 0) {
-        /* Out of the way of the numbers that moss-init expects. */
-        channel = fcntl(plan->channel, F_DUPFD_CLOEXEC, 10);
-        program = fcntl(plan->program, F_DUPFD_CLOEXEC, 10);
-        r = channel < 0 || program < 0 || dup2(plan->listener, INIT_LISTEN_FD) < 0 || dup2(null, 0) < 0 ||
-                    dup2(null, 1) < 0 || dup2(null, 2) < 0 || close_range(10, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ||
-                    close_range(INIT_LISTEN_FD + 1, 9, 0) < 0
-                ? -errno
-                : 0;
-        if (r >= 0)
-            syscall(SYS_execveat, program, "", argv, env, AT_EMPTY_PATH);
-        error_errnof(&e, r < 0 ? r : -errno, "cannot run moss-init");
-        (void) !write(channel, &e, sizeof(e));
-        _exit(127);
-    }
-    (void) !write(plan->channel, &e, sizeof(e));
-    _exit(127);
-}
-
-/* ---- the parent ---- */
+/* ---- creation ---- */
 
 static int open_namespaces(Container *c, Error *e)
 {
@@ -249,13 +107,13 @@ int container_clear(Container *c, int *leaf, Error *e)
     return 0;
 }
 
-static int birth(Container *c, const ChildPlan *plan, Error *e)
+static int birth(Container *c, const ContainerChild *child, Error *e)
 {
     _cleanup_close_ int leaf = cgroup_make(c->cgroup, "init", e);
     int pidfd = -EBADF;
     struct clone_args args = {
         .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD |
-                 CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND | (plan->own_network ? CLONE_NEWNET : 0),
+                 CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND | (child->own_network ? CLONE_NEWNET : 0),
         .pidfd = (uint64_t) (uintptr_t) &pidfd,
         .cgroup = (uint64_t) leaf,
         .exit_signal = SIGCHLD,
@@ -266,7 +124,7 @@ static int birth(Container *c, const ChildPlan *plan, Error *e)
         return leaf;
     pid = syscall(SYS_clone3, &args, sizeof(args));
     if (pid == 0)
-        child_main(plan);
+        container_child(child);
     if (pid < 0)
         return error_errnof(e, -errno, "clone3");
     c->pid = (pid_t) pid;
@@ -307,8 +165,8 @@ static int connect_init(Container *c, Error *e)
 
 static int start(const ContainerSpec *spec, Container *c, Error *e)
 {
-    _cleanup_close_ int listener = socket_listen_at(c->run_dir, INIT_SOCKET), program = seal_init(e), ours = -EBADF,
-                        theirs = -EBADF;
+    _cleanup_close_ int listener = socket_listen_at(c->run_dir, INIT_SOCKET), program = container_seal_init(e),
+                        ours = -EBADF, theirs = -EBADF;
     int pair[2], r;
 
     if (listener < 0)
@@ -319,8 +177,8 @@ static int start(const ContainerSpec *spec, Container *c, Error *e)
         return error_errnof(e, -errno, "socketpair");
     ours = pair[0];
     theirs = pair[1];
-    ChildPlan plan = {theirs, program, listener, spec->hostname, spec->network != NETWORK_HOST};
-    if ((r = birth(c, &plan, e)) < 0)
+    ContainerChild child = {theirs, program, listener, spec->hostname, spec->network != NETWORK_HOST};
+    if ((r = birth(c, &child, e)) < 0)
         return r;
     fd_closep(&theirs);
     if ((r = map_ids(c, e)) < 0 || (r = open_namespaces(c, e)) < 0)
