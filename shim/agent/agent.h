@@ -17,14 +17,15 @@
 
 typedef enum ProbeKind { PROBE_NONE, PROBE_HTTP, PROBE_EXEC, PROBE_TCP } ProbeKind;
 
-/* Names, units and defaults are those of Kubernetes, but for the gate's (see agent.c). */
+/* Names, units and defaults are those of Kubernetes, but for the gate's (see probes.c). */
 typedef struct ProbeSpec {
     ProbeKind kind;
     const char *host; /* HTTP, TCP: NULL is 127.0.0.1 */
     uint16_t port;
     const char *path; /* HTTP */
-    json_t *
-        json_body; /* HTTP: object; each member must be in the answer's JSON body with this value; $MOSS_NONCE and $MOSS_GENERATION stand for those of the incarnation. NULL: any body */
+    /* HTTP: an object; each member must be in the answer's JSON body with this value; $MOSS_NONCE and $MOSS_GENERATION stand for those of the
+     * incarnation. NULL: any body */
+    json_t *json_body;
     const char **argv; /* exec, NULL-terminated */
     unsigned initial_delay_seconds, period_seconds, timeout_seconds, success_threshold, failure_threshold;
 } ProbeSpec;
@@ -59,8 +60,8 @@ typedef struct Agent {
     const char *state_path;      /* in the container */
     const char *state_directory; /* on the host: what the first epoch starts from; NULL: empty */
     NetworkMode network;
-    const char *
-        network_address; /* veth: the container's address with prefix length, e.g. 10.88.0.2/30; its peer is the other end of the /30 */
+    /* veth: the container's address with prefix length, e.g. 10.88.0.2/30; its peer is the other end of the /30 */
+    const char *network_address;
     const char **network_allow; /* veth: "address:port" that the agent may connect to; NULL: everything */
     SocketMode sockets;
     ProbeSpec startup, readiness, liveness;
@@ -82,8 +83,7 @@ typedef struct Agent {
     const char **coder_argv;   /* command: what is run; a path in its box, where coder_directory is /coder */
     const char *coder_directory;
     unsigned coder_timeout_seconds;
-    const char *
-        *protected_globs; /* fnmatch(3) patterns of paths in the source that no candidate may touch; never NULL */
+    const char **protected_globs;   /* fnmatch(3) patterns of paths that no candidate may touch; never NULL */
     const char *allowed_signers;    /* path of an ssh allowed_signers file; NULL: consent at a terminal only */
     bool control;                   /* the agent may speak to its control socket; see agent_control_directory() */
     const char *webhook_url;        /* http or https; NULL: nobody is told */
@@ -94,10 +94,7 @@ typedef struct Agent {
 /* Loads and checks a file of at most 1 MiB. Relative paths in it are taken from the file's own directory, and are absolute in agent->json. */
 int agent_load(const char *path, Agent **ret, Error *e);
 Agent *agent_free(Agent *agent);
-static inline void agent_freep(Agent **a)
-{
-    agent_free(*a);
-}
+DEFINE_TRIVIAL_CLEANUP(Agent *, agent_free)
 
 /* Has it all that an evolution needs: sessions, evidence rules, replay? The error names what is missing. */
 int agent_can_evolve(const Agent *agent, Error *e);

@@ -10,7 +10,7 @@
 #include "runtime/base/socket.h"
 #include "shim/agent/agent.h"
 
-#define PACKET_MAX 65536U
+#define HEAD_FILE_MAX 65536U
 
 static int connect_shim(const char *agent, Error *e)
 {
@@ -38,7 +38,7 @@ static int connect_shim(const char *agent, Error *e)
 
 static int receive(int fd, uint64_t timeout_usec, json_t **ret, Error *e)
 {
-    _cleanup_free_ char *buf = malloc(PACKET_MAX);
+    _cleanup_free_ char *buf = malloc(SHIM_PACKET_MAX);
     uint64_t deadline = timeout_usec == UINT64_MAX ? UINT64_MAX : clock_now() + timeout_usec;
     struct pollfd p = {.fd = fd, .events = POLLIN};
     _cleanup_close_ int stray = -EBADF;
@@ -52,7 +52,7 @@ static int receive(int fd, uint64_t timeout_usec, json_t **ret, Error *e)
     while (r < 0 && errno == EINTR);
     if (r <= 0)
         return error_setf(e, -ETIMEDOUT, "moss-shim does not answer");
-    n = socket_receive_fd(fd, buf, PACKET_MAX, &stray);
+    n = socket_receive_fd(fd, buf, SHIM_PACKET_MAX, &stray);
     if (n <= 0)
         return error_setf(e, -EPIPE, "moss-shim has closed the connection");
     return json_parse(buf, (size_t) n, "answer of moss-shim", ret, e);
@@ -101,6 +101,7 @@ int shim_head(const char *store_path, const char *agent, char **ret_generation, 
     _cleanup_json_ json_t *file = NULL;
     json_t *side = NULL;
     JsonAt at = {"head.json", ""};
+    Error unread = {};
     const char *generation;
     int64_t epoch;
     char *copy;
@@ -108,15 +109,15 @@ int shim_head(const char *store_path, const char *agent, char **ret_generation, 
 
     if (dir < 0)
         return dir;
-    r = json_read_at(dir, "head.json", PACKET_MAX, &file, NULL);
-    if (r >= 0)
-        r = json_need(file, at, "cur", JSON_OBJECT, &side, e);
-    else if (r == -ENOENT) { /* it was added and never started */
+    r = json_read_at(dir, at.file, HEAD_FILE_MAX, &file, &unread);
+    if (r == -ENOENT) { /* it was added and never started */
         at.file = "initial.json";
-        r = json_read_at(dir, "initial.json", PACKET_MAX, &file, e);
+        r = json_read_at(dir, at.file, HEAD_FILE_MAX, &file, e);
         side = file;
-    } else
-        r = json_read_at(dir, "head.json", PACKET_MAX, &file, e); /* once more, for the words */
+    } else if (r < 0)
+        error_setf(e, r, "%s", unread.text);
+    else
+        r = json_need(file, at, "cur", JSON_OBJECT, &side, e);
     if (r < 0)
         return r;
     if ((r = json_need_string(side, at, "generation", &generation, e)) < 0 ||

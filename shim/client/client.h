@@ -5,16 +5,19 @@
 /* Talking to a moss-shim: UNIX socket <run>/NAME/shim.sock, SOCK_SEQPACKET, one JSON object a packet (at most 64 KiB), one answer a request,
  * and for "swap" a stream of progress packets before it. The peer must have our uid or be root (SO_PEERCRED).
  *
- *   {"op":"status"}                                → {"ok":true,"state":"STEADY","generation":…,"epoch":…,"pid":…,"restarts":…,"since":…,
+ *   {"op":"status"}                                → {"ok":true,"state":"STEADY","generation":…,"epoch":…,"pid":…,"restarts":…,"uptime_usec":…,
  *                                                     "ready":true,"listeners":[…],"last_swap":{…}}
  *   {"op":"swap","generation":D,"consent":DIGEST}  → {"event":"DRAINING"} {"event":"TRYING"} … {"ok":true,"outcome":"committed"|"rolled_back","reason":…,
  *                                                     "pause_usec":…,"from":D,"to":D}
- *   {"op":"rollback"}  {"op":"stop"}               → {"ok":true,…}
+ *   {"op":"rollback"}                              → as a swap
+ *   {"op":"recover"}  {"op":"stop"}                → {"ok":true}
  *   anything that fails                            → {"ok":false,"error":"…"} */
 
 #include <jansson.h>
 
 #include "runtime/base/error.h"
+
+#define SHIM_PACKET_MAX 65536U
 
 /* Sends one request and gives the final answer. `progress` (may be NULL) is called for each packet with an "event". An answer with ok:false becomes an
  * Error (-EREMOTEIO) with its text. -ENOENT: no shim runs for this agent. `timeout_usec` bounds the silence between two packets. */

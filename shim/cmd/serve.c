@@ -12,10 +12,10 @@
 #include "runtime/base/json.h"
 #include "runtime/base/socket.h"
 #include "shim/agent/agent.h"
+#include "shim/client/client.h"
 #include "shim/swap/drive.h"
 
 #define CLIENTS_MAX 32U
-#define PACKET_MAX 65536U
 
 typedef struct Server Server;
 
@@ -132,14 +132,14 @@ static void serve_request(Client *c, const json_t *request)
 static void on_client(uint32_t events, void *userdata)
 {
     Client *c = userdata;
-    _cleanup_free_ char *buf = malloc(PACKET_MAX);
+    _cleanup_free_ char *buf = malloc(SHIM_PACKET_MAX);
     _cleanup_json_ json_t *request = NULL;
     _cleanup_close_ int stray = -EBADF;
     Error e = {};
     ssize_t n;
 
     (void) events;
-    n = buf ? socket_receive_fd(c->fd, buf, PACKET_MAX, &stray) : -ENOMEM;
+    n = buf ? socket_receive_fd(c->fd, buf, SHIM_PACKET_MAX, &stray) : -ENOMEM;
     if (n <= 0) {
         client_drop(c);
         return;

@@ -100,14 +100,6 @@ void hold_adopt(Hold *hold, unsigned tag, int fd)
     hold->held[tag] = (Held){fd, a, false};
 }
 
-bool hold_handed(const Hold *hold)
-{
-    for (size_t i = 0; i < HOLD_MAX; i++)
-        if (hold->held[i].fd >= 0 && hold->held[i].bound)
-            return true;
-    return false;
-}
-
 const char *hold_trouble(const Hold *hold)
 {
     return hold->trouble;

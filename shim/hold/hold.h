@@ -36,10 +36,6 @@ typedef struct HoldHooks {
 
 int hold_new(const HoldHooks *hooks, Hold **ret);
 Hold *hold_free(Hold *hold);
-static inline void hold_freep(Hold **h)
-{
-    hold_free(*h);
-}
 
 /* In the process that is to become the agent: returns the notification fd, or -errno. Needs no_new_privs. */
 int hold_install_filter(void);
@@ -60,7 +56,5 @@ void hold_clear(Hold *hold);
 /* [{"address":"127.0.0.1:8080","bound":true}], and the last refusal ("127.0.0.1:8080: Address already in use"), "" if none. */
 json_t *hold_to_json(const Hold *hold);
 const char *hold_trouble(const Hold *hold);
-/* Has this incarnation got a listening socket from us, or bound one? */
-bool hold_handed(const Hold *hold);
 
 #endif

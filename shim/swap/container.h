@@ -57,10 +57,7 @@ int container_destroy_name(const char *name, Error *e);
 
 /* Frees the struct and its fds, leaves the container. */
 Container *container_free(Container *c);
-static inline void container_freep(Container **c)
-{
-    container_free(*c);
-}
+DEFINE_TRIVIAL_CLEANUP(Container *, container_free)
 
 /* Lets moss-init keep a duplicate of `fd`, see shim/init/protocol.h; a negative fd forgets the tag. */
 int container_keep(Container *c, unsigned tag, int fd);

@@ -44,10 +44,7 @@ typedef struct SwapRequest {
 
 int drive_new(const DriveSpec *spec, Drive **ret, Error *e);
 Drive *drive_free(Drive *d);
-static inline void drive_freep(Drive **d)
-{
-    drive_free(*d);
-}
+DEFINE_TRIVIAL_CLEANUP(Drive *, drive_free)
 
 void drive_recover(Drive *d);
 int drive_swap(Drive *d, const SwapRequest *request, Error *e);

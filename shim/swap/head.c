@@ -193,25 +193,16 @@ static int from_initial(int agent_dir, Head *ret, Error *e)
 int head_load(int agent_dir, Head *ret, bool *ret_fresh, Error *e)
 {
     _cleanup_json_ json_t *o = NULL;
-    Head h;
-    int r;
+    int r = json_read_at(agent_dir, "head.json", HEAD_SIZE_MAX, &o, e);
+    bool fresh = r == -ENOENT;
 
-    r = json_read_at(agent_dir, "head.json", HEAD_SIZE_MAX, &o, e);
-    if (r == -ENOENT) {
-        r = from_initial(agent_dir, &h, e);
-        if (r < 0)
-            return r;
-        *ret = h;
-        *ret_fresh = true;
-        return 0;
-    }
+    if (fresh)
+        r = from_initial(agent_dir, ret, e);
+    else if (r >= 0)
+        r = head_from_json(o, ret, e);
     if (r < 0)
         return r;
-    r = head_from_json(o, &h, e);
-    if (r < 0)
-        return r;
-    *ret = h;
-    *ret_fresh = false;
+    *ret_fresh = fresh;
     return 0;
 }
 

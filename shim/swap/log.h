@@ -15,10 +15,7 @@ typedef struct Log Log;
 /* `kept`: the reading end that moss-init kept, or -EBADF for a new pipe. Takes it. */
 int log_new(Loop *loop, int agent_dir, int kept, Log **ret);
 Log *log_free(Log *log);
-static inline void log_freep(Log **l)
-{
-    log_free(*l);
-}
+DEFINE_TRIVIAL_CLEANUP(Log *, log_free)
 
 int log_reader(const Log *log); /* for moss-init */
 int log_writer(const Log *log); /* for the agent */
