@@ -10,8 +10,8 @@
 #include "runtime/base/json.h"
 
 #define RULES_MAX 512
-#define INSNS_PER_RULE 9
-#define INSNS_MAX (8 + (RULES_MAX + 10) * INSNS_PER_RULE)
+#define INSNS_PER_RULE 6
+#define INSNS_MAX (16 + (RULES_MAX + 10) * INSNS_PER_RULE)
 #define ACCESS_ALL (BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE)
 
 typedef struct Rule {
@@ -38,6 +38,10 @@ static const Rule defaults[] = {
 typedef struct Program {
     struct bpf_insn insns[INSNS_MAX];
     size_t n;
+    bool verdict;                                   /* where no rule matches */
+    size_t jumps[RULES_MAX + ARRAY_SIZE(defaults)]; /* of rules that match, to be led to their verdicts */
+    bool jump_allows[RULES_MAX + ARRAY_SIZE(defaults)];
+    size_t n_jumps;
 } Program;
 
 static void emit(Program *p, uint8_t code, uint8_t dst, uint8_t src, int16_t off, int32_t imm)
@@ -46,7 +50,7 @@ static void emit(Program *p, uint8_t code, uint8_t dst, uint8_t src, int16_t off
         (struct bpf_insn){.code = code, .dst_reg = dst & 0xf, .src_reg = src & 0xf, .off = off, .imm = imm};
 }
 
-/* r2: type, r3: access, r4: major, r5: minor */
+/* r2: type, r3: access, r4: major, r5: minor, r0: both, as the kernel's own dev_t has them */
 static void emit_prologue(Program *p)
 {
     emit(p, BPF_LDX | BPF_W | BPF_MEM, 2, 1, 0, 0);
@@ -55,37 +59,86 @@ static void emit_prologue(Program *p)
     emit(p, BPF_ALU | BPF_RSH | BPF_K, 3, 0, 0, 16);
     emit(p, BPF_LDX | BPF_W | BPF_MEM, 4, 1, 4, 0);
     emit(p, BPF_LDX | BPF_W | BPF_MEM, 5, 1, 8, 0);
+    emit(p, BPF_ALU | BPF_MOV | BPF_X, 0, 4, 0, 0);
+    emit(p, BPF_ALU | BPF_LSH | BPF_K, 0, 0, 0, 20);
+    emit(p, BPF_ALU | BPF_OR | BPF_X, 0, 5, 0, 0);
 }
 
-/* Tests that fail jump behind the rule. An allowing rule has to cover all that is asked for; a denying one matches if it covers any of it. Returns whether it
- * matches everything, so that nothing can come behind it: the kernel refuses what cannot be reached. */
+typedef struct Test {
+    uint8_t reg;
+    int32_t value;
+    bool differs; /* holds if the register is something else */
+    int mask;     /* not 0: the register is r1, which is the access under this mask */
+} Test;
+
+static void emit_test(Program *p, const Test *t, bool jump_if_holds)
+{
+    if (t->mask) {
+        emit(p, BPF_ALU | BPF_MOV | BPF_X, 1, 3, 0, 0);
+        emit(p, BPF_ALU | BPF_AND | BPF_K, 1, 0, 0, t->mask);
+    }
+    emit(p, BPF_JMP32 | (jump_if_holds != t->differs ? BPF_JEQ : BPF_JNE) | BPF_K, t->reg, 0, 0, t->value);
+}
+
+/* An allowing rule has to cover all that is asked for; a denying one matches if it covers any of it. */
+static size_t tests_of(const Rule *r, Test tests[static 3])
+{
+    size_t n = 0;
+
+    if (r->type)
+        tests[n++] = (Test){.reg = 2, .value = r->type};
+    if (r->access != ACCESS_ALL)
+        tests[n++] = (Test){.reg = 1, .differs = !r->allow, .mask = r->allow ? ACCESS_ALL & ~r->access : r->access};
+    if (r->major >= 0 && r->minor >= 0)
+        tests[n++] = (Test){.reg = 0, .value = (int32_t) ((uint32_t) r->major << 20 | (uint32_t) r->minor)};
+    else if (r->major >= 0)
+        tests[n++] = (Test){.reg = 4, .value = (int32_t) r->major};
+    else if (r->minor >= 0)
+        tests[n++] = (Test){.reg = 5, .value = (int32_t) r->minor};
+    return n;
+}
+
+/* Tests that fail jump behind the rule, the last one that holds to its verdict. The kernel verifies each program anew, at some microseconds a branch, so
+ * rules have no more of them than that. Returns whether the rule matches everything: nothing can come behind it, as the kernel refuses what cannot be reached. */
 static bool emit_rule(Program *p, const Rule *r)
 {
-    size_t tests[4], n_tests = 0;
+    size_t failing[3], n;
+    Test tests[3];
 
-    if (r->type) {
-        tests[n_tests++] = p->n;
-        emit(p, BPF_JMP | BPF_JNE | BPF_K, 2, 0, 0, r->type);
+    n = tests_of(r, tests);
+    if (n == 0) {
+        p->verdict = r->allow;
+        return true;
     }
-    if (r->access != ACCESS_ALL) {
-        emit(p, BPF_ALU | BPF_MOV | BPF_X, 1, 3, 0, 0);
-        emit(p, BPF_ALU | BPF_AND | BPF_K, 1, 0, 0, r->allow ? ACCESS_ALL & ~r->access : r->access);
-        tests[n_tests++] = p->n;
-        emit(p, BPF_JMP | (r->allow ? BPF_JNE : BPF_JEQ) | BPF_K, 1, 0, 0, 0);
+    for (size_t i = 0; i + 1 < n; i++) {
+        emit_test(p, &tests[i], false);
+        failing[i] = p->n - 1;
     }
-    if (r->major >= 0) {
-        tests[n_tests++] = p->n;
-        emit(p, BPF_JMP | BPF_JNE | BPF_K, 4, 0, 0, (int32_t) r->major);
-    }
-    if (r->minor >= 0) {
-        tests[n_tests++] = p->n;
-        emit(p, BPF_JMP | BPF_JNE | BPF_K, 5, 0, 0, (int32_t) r->minor);
-    }
-    emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, r->allow);
+    emit_test(p, &tests[n - 1], true);
+    p->jumps[p->n_jumps] = p->n - 1;
+    p->jump_allows[p->n_jumps++] = r->allow;
+    for (size_t i = 0; i + 1 < n; i++)
+        p->insns[failing[i]].off = (int16_t) (p->n - failing[i] - 1);
+    return false;
+}
+
+static void emit_verdict(Program *p, bool allow)
+{
+    for (size_t i = 0; i < p->n_jumps; i++)
+        if (p->jump_allows[i] == allow)
+            p->insns[p->jumps[i]].off = (int16_t) (p->n - p->jumps[i] - 1);
+    emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, allow);
     emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
-    for (size_t i = 0; i < n_tests; i++)
-        p->insns[tests[i]].off = (int16_t) (p->n - tests[i] - 1);
-    return n_tests == 0;
+}
+
+static void emit_verdicts(Program *p)
+{
+    emit_verdict(p, p->verdict);
+    for (size_t i = 0; i < p->n_jumps; i++)
+        if (p->jump_allows[i] != p->verdict) {
+            emit_verdict(p, !p->verdict);
+            return;
+        }
 }
 
 static int parse_access(const char *s)
@@ -200,9 +253,8 @@ int device_filter_apply(int cgroup, const json_t *rules, Error *e)
         if (r < 0)
             return r;
         if (emit_rule(p, &rule))
-            return load_and_attach(cgroup, p, e);
+            break;
     }
-    emit(p, BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0);
-    emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+    emit_verdicts(p);
     return load_and_attach(cgroup, p, e);
 }

@@ -182,6 +182,28 @@ no write"
     rm "$bundle/rootfs/tmp/fuse"
 }
 
+@test "of device rules the last that matches decides, whatever it names" {
+    config '.process.capabilities = {bounding: ["CAP_MKNOD"], permitted: ["CAP_MKNOD"], effective: ["CAP_MKNOD"]}'
+    # whatever else an open may say of a device that the host does not have
+    script 'for n in "c 1 3" "c 10 200" "c 10 229" "c 7 229" "b 7 0"; do mknod /tmp/d $n && { (: </tmp/d) 2>&1 | grep -q "not permitted" || echo "$n"; }; rm -f /tmp/d; done'
+    config '.linux.resources.devices = [{allow: false}]'
+    expect "c 1 3"
+    config '.linux.resources.devices = [{allow: false}, {allow: true, type: "c", minor: 229}, {allow: true, major: 7}]'
+    expect "c 1 3
+c 10 229
+c 7 229
+b 7 0"
+    config '.linux.resources.devices = [{allow: false}, {allow: true, type: "a"}, {allow: false, type: "c", major: 10, minor: 229, access: "w"}]'
+    expect "c 1 3
+c 10 200
+c 10 229
+c 7 229
+b 7 0"
+    config '.linux.resources.devices = [{allow: true}, {allow: false, type: "c", major: 10, access: "r"}, {allow: false, type: "b", major: 7, minor: 0}]'
+    expect "c 1 3
+c 7 229"
+}
+
 @test "names, sysctls, loopback, keyring, personality" {
     config '.hostname = "a-name" | .domainname = "a-domain" | .linux.sysctl = {"net.ipv4.ip_forward": "1", "kernel.domainname": "other"}'
     script 'hostname; cat /proc/sys/kernel/domainname /proc/sys/net/ipv4/ip_forward; grep -c lo: /proc/net/dev; cat /proc/net/if_inet6 | grep -c lo'
