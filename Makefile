@@ -103,6 +103,8 @@ $(BUILD)/obj/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# Known only where the sources are a checkout.
+$(BUILD)/obj/runtime/cmd/usage.o: private CFLAGS += -DMOSS_COMMIT='"$(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),unknown)"'
 # Profiles are part of the object.
 $(BUILD)/obj/runtime/box/profile.o: $(wildcard profiles/seccomp/*.json)
 

@@ -5,6 +5,8 @@
 /* moss-runtime: one verb a file. A verb gets its own arguments (argv[0] is the verb), does its work, prints results on standard output
  * and returns an exit status, or -errno with an Error, which main() reports once: as a line on standard error and a record in --log. */
 
+#include <stdio.h>
+
 #include "runtime/base/error.h"
 #include "runtime/oci/container.h"
 
@@ -13,8 +15,10 @@ typedef struct Cli {
     const char *log;  /* NULL: none */
     bool log_json;
     bool debug;
-    bool systemd_cgroup;
-    char **argv; /* the whole command line, for guard_self() */
+    bool systemd_cgroup, no_cgroup;
+    const char *criu; /* NULL: that of PATH */
+    int failure;      /* exit status after an error; 0: 1 */
+    char **argv;      /* the whole command line, for guard_self() */
 } Cli;
 
 typedef struct Verb {
@@ -22,16 +26,29 @@ typedef struct Verb {
     int (*run)(Cli *cli, int argc, char **argv, Error *e);
     const char *arguments;
     const char *help;
+    const char *options; /* lines, "" if there are none */
 } Verb;
 
+/* What a verb returns that was asked for its help. */
+#define CMD_HELP (-EISNAM)
+
+/* usage.c */
+const Verb *cmd_verb(const char *name);
+void cmd_usage(FILE *to);
+void cmd_verb_usage(const Verb *v);
+void cmd_version(void);
+
+int verb_checkpoint(Cli *cli, int argc, char **argv, Error *e);
 int verb_create(Cli *cli, int argc, char **argv, Error *e);
 int verb_delete(Cli *cli, int argc, char **argv, Error *e);
+int verb_events(Cli *cli, int argc, char **argv, Error *e);
 int verb_exec(Cli *cli, int argc, char **argv, Error *e);
 int verb_features(Cli *cli, int argc, char **argv, Error *e);
 int verb_kill(Cli *cli, int argc, char **argv, Error *e);
 int verb_list(Cli *cli, int argc, char **argv, Error *e);
 int verb_pause(Cli *cli, int argc, char **argv, Error *e);
 int verb_ps(Cli *cli, int argc, char **argv, Error *e);
+int verb_restore(Cli *cli, int argc, char **argv, Error *e);
 int verb_resume(Cli *cli, int argc, char **argv, Error *e);
 int verb_run(Cli *cli, int argc, char **argv, Error *e);
 int verb_spec(Cli *cli, int argc, char **argv, Error *e);
@@ -44,7 +61,8 @@ int verb_update(Cli *cli, int argc, char **argv, Error *e);
 /* Opens the directory of all containers' state. */
 int cmd_runtime(const Cli *cli, Runtime *ret, Error *e);
 
-/* A verb's options, for getopt_long(3), which main() has silenced. An unknown one or a missing value gives the error. */
+/* A verb's options, for getopt_long(3), which main() has silenced. An unknown one or a missing value gives the error, --help
+ * gives CMD_HELP. */
 int cmd_bad_option(int argc, char **argv, Error *e);
 /* After getopt_long: exactly one argument, the container's id. */
 int cmd_id(int argc, char **argv, const char **ret, Error *e);

@@ -9,62 +9,6 @@
 #include "runtime/base/json.h"
 #include "runtime/base/rundir.h"
 #include "runtime/base/strbuf.h"
-#include "store.h"
-
-#define SPEC_VERSION "1.3.0"
-
-/* Those over the store report for themselves. */
-static int verb_layer(Cli *cli _unused_, int argc, char **argv, Error *e _unused_)
-{
-    return cmd_layer(argc, argv);
-}
-
-static int verb_snapshot(Cli *cli _unused_, int argc, char **argv, Error *e _unused_)
-{
-    return cmd_snapshot(argc, argv);
-}
-
-static int verb_generation(Cli *cli _unused_, int argc, char **argv, Error *e _unused_)
-{
-    return cmd_generation(argc, argv);
-}
-
-static const Verb verbs[] = {
-    {"create", verb_create, "[--bundle DIR] ID", "make a container, up to the point where its program would start"},
-    {"start", verb_start, "ID", "start the program of a created container"},
-    {"run", verb_run, "[--bundle DIR] ID", "create, start, wait and delete"},
-    {"state", verb_state, "ID", "print the state of a container as JSON"},
-    {"kill", verb_kill, "[--all] ID [SIGNAL]", "send a signal"},
-    {"delete", verb_delete, "[--force] ID", "remove a container that has ended"},
-    {"exec", verb_exec, "[--process FILE] ID [PROGRAM ARG...]", "run another program in a container"},
-    {"list", verb_list, "[--format table|json] [--quiet]", "list containers"},
-    {"ps", verb_ps, "[--format table|json] ID", "list the processes of a container"},
-    {"pause", verb_pause, "ID", "freeze all processes of a container"},
-    {"resume", verb_resume, "ID", "let them go on"},
-    {"update", verb_update, "[--resources FILE|-] ID", "change the limits of a container"},
-    {"spec", verb_spec, "[--bundle DIR] [--rootless]", "write a config.json to start from"},
-    {"features", verb_features, "", "print what this runtime supports as JSON"},
-    {"layer", verb_layer, "ACTION ...", "sealed layers of the store"},
-    {"snapshot", verb_snapshot, "ACTION ...", "writable roots from layers"},
-    {"generation", verb_generation, "ACTION ...", "stacks of layers with their record"},
-};
-
-static int usage(FILE *to, int status)
-{
-    fprintf(to, "usage: moss-runtime [OPTION...] VERB [ARGUMENT...]\n\nverbs:\n");
-    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-        fprintf(to, "  %-9s %-40s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
-    fprintf(to, "\noptions:\n"
-                "  --root DIR             where the state of containers is kept\n"
-                "  --log FILE             write errors there too\n"
-                "  --log-format FORMAT    text or json\n"
-                "  --debug                accepted: nothing more is logged\n"
-                "  --cgroup-manager NAME  cgroupfs\n"
-                "  --systemd-cgroup       make cgroups through systemd\n"
-                "  --rootless VALUE       accepted: found out by itself\n"
-                "  --version, --help\n");
-    return status;
-}
 
 int cmd_runtime(const Cli *cli, Runtime *ret, Error *e)
 {
@@ -86,6 +30,8 @@ int cmd_bad_option(int argc, char **argv, Error *e)
 {
     const char *what = optind > 0 && optind <= argc ? argv[optind - 1] : "?";
 
+    if (streq(what, "--help") || streq(what, "-h"))
+        return CMD_HELP;
     return error_setf(e, -EINVAL, "%s: unknown option, or one without its value: %s", argv[0], what);
 }
 
@@ -135,7 +81,15 @@ static void log_error(const Cli *cli, const Error *e)
         json_decref(o);
         line = xasprintf("%s\n", text ? text : "{\"level\":\"error\",\"msg\":\"an error that is not valid UTF-8\"}");
     } else {
-        line = xasprintf("time=\"%s\" level=error msg=\"%s\"\n", now, e->text);
+        json_t *o = json_stringn(e->text, strlen(e->text));
+        _cleanup_free_ char *text = o ? json_dumps(o, JSON_ENCODE_ANY) : NULL; /* for its quotes */
+
+        json_decref(o);
+        line = xasprintf("time=\"%s\" level=error msg=%s\n", now, text ? text : "\"an error that is not valid UTF-8\"");
+    }
+    if (line && streq(cli->log, "/dev/stderr")) {
+        fputs(line, stderr); /* a symlink, and often to what cannot be opened */
+        return;
     }
     fd = open(cli->log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0644);
     if (!line || fd < 0 || fd_write_all(fd, line, strlen(line)) < 0)
@@ -148,8 +102,9 @@ static int report(const Cli *cli, int code, Error *e)
         error_errnof(e, code, "failed");
     if (cli->log)
         log_error(cli, e);
-    fprintf(stderr, "moss-runtime: %s\n", e->text);
-    return 1;
+    if (!cli->log || !streq(cli->log, "/dev/stderr"))
+        fprintf(stderr, "moss-runtime: %s\n", e->text);
+    return cli->failure ? cli->failure : 1;
 }
 
 enum {
@@ -159,7 +114,8 @@ enum {
     OPTION_DEBUG,
     OPTION_MANAGER,
     OPTION_SYSTEMD,
-    OPTION_ROOTLESS
+    OPTION_ROOTLESS,
+    OPTION_CRIU,
 };
 
 static int global_option(Cli *cli, int option, Error *e)
@@ -180,14 +136,20 @@ static int global_option(Cli *cli, int option, Error *e)
         cli->debug = true;
         return 0;
     case OPTION_MANAGER:
-        if (!streq(optarg, "cgroupfs") && !streq(optarg, "systemd"))
-            return error_setf(e, -EINVAL, "--cgroup-manager \"%s\": is neither cgroupfs nor systemd", optarg);
+        if (!streq(optarg, "cgroupfs") && !streq(optarg, "systemd") && !streq(optarg, "disabled"))
+            return error_setf(e, -EINVAL, "--cgroup-manager \"%s\": is none of cgroupfs, systemd, disabled", optarg);
         cli->systemd_cgroup = streq(optarg, "systemd");
+        cli->no_cgroup = streq(optarg, "disabled");
         return 0;
     case OPTION_SYSTEMD:
         cli->systemd_cgroup = true;
         return 0;
     case OPTION_ROOTLESS:
+        if (!streq(optarg, "true") && !streq(optarg, "false") && !streq(optarg, "auto"))
+            return error_setf(e, -EINVAL, "--rootless \"%s\": is none of true, false, auto", optarg);
+        return 0;
+    case OPTION_CRIU:
+        cli->criu = optarg;
         return 0;
     default:
         return error_setf(e, -EINVAL, "unknown option, or one without its value; see --help");
@@ -196,12 +158,23 @@ static int global_option(Cli *cli, int option, Error *e)
 
 static int dispatch(Cli *cli, int argc, char **argv, Error *e)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-        if (streq(argv[0], verbs[i].name)) {
-            optind = 0; /* glibc: start anew */
-            return verbs[i].run(cli, argc, argv, e);
-        }
-    return error_setf(e, -EINVAL, "no such verb: \"%s\"; see --help", argv[0]);
+    bool help = streq(argv[0], "help");
+    const Verb *v = cmd_verb(help && argc > 1 ? argv[1] : argv[0]);
+    int r = help ? CMD_HELP : 0;
+
+    if (help && argc == 1) {
+        cmd_usage(stdout);
+        return 0;
+    }
+    if (!v)
+        return error_setf(e, -EINVAL, "no such verb: \"%s\"; see --help", argv[help]);
+    optind = 0; /* glibc: start anew */
+    if (!help)
+        r = v->run(cli, argc, argv, e);
+    if (r != CMD_HELP)
+        return r;
+    cmd_verb_usage(v);
+    return 0;
 }
 
 /* A caller that closed a standard stream must not have a file of ours take its place. */
@@ -226,6 +199,7 @@ int main(int argc, char **argv)
         {"cgroup-manager", required_argument, NULL, OPTION_MANAGER},
         {"systemd-cgroup", no_argument, NULL, OPTION_SYSTEMD},
         {"rootless", required_argument, NULL, OPTION_ROOTLESS},
+        {"criu", required_argument, NULL, OPTION_CRIU},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {},
@@ -241,16 +215,19 @@ int main(int argc, char **argv)
     open_streams();
     opterr = 0;
     while (r >= 0 && (c = getopt_long(argc, argv, "+vh", options, NULL)) != -1) {
-        if (c == 'h')
-            return usage(stdout, 0);
-        if (c == 'v') {
-            printf("moss-runtime version " MOSS_VERSION "\nspec: " SPEC_VERSION "\n");
+        if (c == 'h' || c == 'v') {
+            if (c == 'h')
+                cmd_usage(stdout);
+            else
+                cmd_version();
             return 0;
         }
         r = global_option(&cli, c, &e);
     }
-    if (r >= 0 && optind == argc)
-        return usage(stderr, 2);
+    if (r >= 0 && optind == argc) {
+        cmd_usage(stderr);
+        return 2;
+    }
     if (r >= 0)
         r = dispatch(&cli, argc - optind, argv + optind, &e);
     return r < 0 ? report(&cli, r, &e) : r;

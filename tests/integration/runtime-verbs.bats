@@ -113,3 +113,61 @@ notified() {
     await_status stopped
     [ ! -e "$bundle/rootfs/tmp/ran" ]
 }
+
+@test "events: statistics once, or at intervals until the container ends" {
+    script 'while [ ! -e /tmp/end ]; do sleep 0.01; done'
+    create_container
+    moss events --stats "$id" | jq -e '.type == "stats" and .id == $id and .data.cpu.usage.total >= 0 and (.data.pids.limit | type) == "number"
+        and (.data | has("memory") and has("blkio") and has("hugetlb") and has("intel_rdt") and has("network_interfaces"))' --arg id "$id"
+    moss start "$id"
+    moss events --interval 20ms "$id" >"$BATS_TEST_TMPDIR/events" 3>&- &
+    await sh -c "[ \$(wc -l <'$BATS_TEST_TMPDIR/events') -ge 2 ]"
+    touch "$bundle/rootfs/tmp/end"
+    wait $!
+    [ "$(jq -r .type "$BATS_TEST_TMPDIR/events" | sort -u)" = stats ]
+    await_status stopped
+    run moss events --stats "$id"
+    [ "$status" -eq 1 ]
+    [[ $output == *"container not running"* ]]
+    run moss events --interval 0s "$id"
+    [[ $output == *'--interval "0s"'* ]]
+}
+
+@test "every verb has its help, and wrong options are told" {
+    run "$runtime" --help
+    [ "$status" -eq 0 ]
+    verbs=$(awk '/^verbs/ { on = 1; next } /^$/ { on = 0 } on { print $1 }' <<<"$output")
+    for verb in $verbs; do
+        case $verb in layer | snapshot | generation) continue ;; esac
+        run "$runtime" "$verb" --help
+        [ "$status" -eq 0 ]
+        [[ ${lines[0]} == "usage: moss-runtime $verb"* ]]
+        run "$runtime" "$verb" --no-such-option
+        [ "$status" -eq "$([ "$verb" = exec ] && echo 255 || echo 1)" ]
+        [ "$output" = "moss-runtime: $verb: unknown option, or one without its value: --no-such-option" ]
+    done
+    run "$runtime" help run
+    [ "$status" -eq 0 ]
+    [[ $output == *--pidfd-socket* ]]
+    run "$runtime"
+    [ "$status" -eq 2 ]
+    run "$runtime" nosuch
+    [ "$status" -eq 1 ]
+    [ "$output" = 'moss-runtime: no such verb: "nosuch"; see --help' ]
+}
+
+@test "the log has one record with the whole cause, in text with its quotes escaped" {
+    run moss --log "$BATS_TEST_TMPDIR/log" state "$id"
+    [ "$status" -eq 1 ]
+    [[ $(cat "$BATS_TEST_TMPDIR/log") =~ ^time=\"[0-9T:Z-]+\"\ level=error\ msg=\"container\ \\\"$id\\\":\ container\ does\ not\ exist\"$ ]]
+    run moss --debug --log "$BATS_TEST_TMPDIR/log.json" --log-format json state "$id"
+    jq -se 'length == 1 and .[0].level == "error" and .[0].msg == "container \"" + $id + "\": container does not exist" and (.[0].time | fromdate) > 0' \
+        "$BATS_TEST_TMPDIR/log.json" --arg id "$id"
+    run --separate-stderr moss --log /dev/stderr --log-format=json state "$id"
+    [ "$(jq -r .level <<<"$stderr")" = error ]
+    for wrong in --log-format=xml --rootless=perhaps --cgroup-manager=other; do
+        run moss "$wrong" list
+        [ "$status" -eq 1 ]
+        [[ $output == *"${wrong%%=*} \"${wrong#*=}\""* ]]
+    done
+}

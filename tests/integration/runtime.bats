@@ -129,7 +129,7 @@ teardown() {
     moss pause "$id"
     [ "$(status)" = paused ]
     run moss exec "$id" true
-    [ "$status" -eq 1 ]
+    [ "$status" -eq 255 ]
     moss resume "$id"
     [ "$(status)" = running ]
     moss pause "$id"
@@ -153,7 +153,7 @@ teardown() {
     [ "$(moss exec --env A=b "$id" sh -c 'echo $A')" = b ]
     [ "$(moss exec "$id" cat <<<input)" = input ]
     run moss exec "$id" nosuch
-    [ "$status" -eq 1 ]
+    [ "$status" -eq 255 ]
     [[ $output == *'executable file not found in $PATH'* ]]
 }
 
@@ -281,7 +281,9 @@ console" ]
     run "$runtime" --version
     [ "$status" -eq 0 ]
     [[ ${lines[0]} =~ ^moss-runtime\ version\ [0-9] ]]
-    [ "${lines[1]}" = "spec: 1.3.0" ]
+    [[ ${lines[1]} =~ ^commit:\ [0-9a-f]+|unknown$ ]]
+    [ "${lines[2]}" = "spec: 1.3.0" ]
+    [[ ${lines[3]} =~ ^libseccomp:\ [0-9.]+$ ]]
     [ "$(moss features | jq -r '.linux.cgroup.v2, (.hooks | length)')" = "true
 6" ]
 }
