@@ -104,16 +104,17 @@ int cgroup_open_top(Error *e)
     return error_setf(e, -EOPNOTSUPP, "no cgroup2 hierarchy is mounted here");
 }
 
-/* An own cgroup's path from /proc/self/cgroup ("0::/path"), without its leading slash. */
-static int own_path(char **ret)
+int cgroup_path_of(pid_t pid, char **ret, Error *e)
 {
     _cleanup_free_ char *text = NULL;
-    char *save = NULL;
+    char *save = NULL, file[40] = "/proc/self/cgroup";
     int r;
 
-    r = read_control(AT_FDCWD, "/proc/self/cgroup", &text);
+    if (pid > 0)
+        snprintf(file, sizeof(file), "/proc/%d/cgroup", (int) pid);
+    r = read_control(AT_FDCWD, file, &text);
     if (r < 0)
-        return r;
+        return error_errnof(e, r, "%s", file);
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         const char *path = startswith(line, "0::/");
 
@@ -122,7 +123,7 @@ static int own_path(char **ret)
         *ret = strdup(path);
         return *ret ? 0 : -ENOMEM;
     }
-    return -EOPNOTSUPP;
+    return error_setf(e, -EOPNOTSUPP, "%s: the process is in no cgroup2", file);
 }
 
 int cgroup_open_base(Error *e)
@@ -138,9 +139,9 @@ int cgroup_open_base(Error *e)
         r = cgroup_make(top, "moss", e);
         return r == -EROFS || r == -EACCES || r == -EPERM ? -EOPNOTSUPP : r;
     }
-    r = own_path(&path);
+    r = cgroup_path_of(0, &path, e);
     if (r < 0)
-        return error_errnof(e, r, "/proc/self/cgroup");
+        return r;
     own = path[0] ? openat_beneath(top, path, O_PATH | O_DIRECTORY, 0) : TAKE_FD(top);
     if (own < 0)
         return error_errnof(e, own, "own cgroup /%s", path);

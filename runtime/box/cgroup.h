@@ -9,6 +9,8 @@
  * (CLONE_INTO_CGROUP), nothing is ever moved into one; cgroup.kill (Linux 5.14) plus "populated 0" in cgroup.events is the proof of death.
  * Source: Documentation/admin-guide/cgroup-v2.rst. */
 
+#include <sys/types.h>
+
 #include "runtime/base/error.h"
 
 /* The top of the hierarchy itself, for whoever has paths of its own in it. Returns an O_PATH|O_DIRECTORY fd, or -EOPNOTSUPP where there is no
@@ -17,6 +19,9 @@ int cgroup_open_top(Error *e);
 
 /* The top of MOSS's own part, made where it is missing. Returns an O_PATH|O_DIRECTORY fd, or -EOPNOTSUPP where there is no writable cgroup2. */
 int cgroup_open_base(Error *e);
+
+/* The cgroup of a process (0: of ours) as a path below the top without its leading slash, which the caller frees. */
+int cgroup_path_of(pid_t pid, char **ret, Error *e);
 
 /* Makes (or opens) `path` below `parent`, several levels if it has slashes, with every controller that the parent can delegate. Returns an
  * O_PATH|O_DIRECTORY fd. */

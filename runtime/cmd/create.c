@@ -96,7 +96,7 @@ static int check_driver(const Cli *cli, Error *e)
         return 0;
     if (access("/run/systemd/system", F_OK) < 0)
         return error_setf(e, -EOPNOTSUPP, "--systemd-cgroup: systemd does not run on this host");
-    return error_setf(e, -EOPNOTSUPP, "--systemd-cgroup: is not supported, cgroupfs is");
+    return 0;
 }
 
 static int create_or_run(Cli *cli, Options *o, int argc, char **argv, Error *e)
@@ -107,6 +107,7 @@ static int create_or_run(Cli *cli, Options *o, int argc, char **argv, Error *e)
     if ((r = parse(o, argc, argv, e)) < 0 || (r = check_driver(cli, e)) < 0 || (r = guard_self(cli->argv, e)) < 0 ||
         (r = container_take_fds(o->create.preserve_fds, e)) < 0 || (r = cmd_runtime(cli, &rt, e)) < 0)
         return r;
+    o->create.systemd = cli->systemd_cgroup;
     r = o->run ? container_run(&rt, o->id, &o->create, o->detach, e) : container_create(&rt, o->id, &o->create, e);
     fd_closep(&rt.root);
     return r;

@@ -5,6 +5,7 @@
 #include "cmd.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
+#include "runtime/oci/scope.h"
 
 typedef struct Limit {
     const char *option, *group, *key;
@@ -105,5 +106,10 @@ int verb_update(Cli *cli, int argc, char **argv, Error *e)
         return r;
     if (container.status == STATUS_STOPPED)
         return error_setf(e, -EINVAL, "container \"%s\": container not running", id);
-    return resources_apply(&container.group, resources, e);
+    r = resources_apply(&container.group, resources, e);
+    if (r < 0 || !container.group.unit)
+        return r;
+    /* systemd knows fewer limits, and those to whole percents: what it wrote is written over. */
+    r = scope_update(&container.group, resources, e);
+    return r < 0 ? r : resources_apply(&container.group, resources, e);
 }

@@ -36,7 +36,7 @@ int container_open(const Runtime *rt, const char *id, bool lock, Container *ret,
     r = state_load(c.dir, &c.state, e);
     if (r < 0)
         return error_wrapf(e, r, "container \"%s\"", id);
-    r = container_cgroup_open(c.state.cgroup, &c.group, e);
+    r = container_cgroup_open(c.state.cgroup, c.state.unit, &c.group, e);
     if (r < 0)
         return r;
     c.status = state_status(c.dir, &c.state);

@@ -18,6 +18,7 @@ typedef struct CreateOptions {
     const char *pidfd_socket;   /* NULL: none */
     unsigned preserve_fds;
     bool keep_keyring; /* --no-new-keyring */
+    bool systemd;      /* the cgroup is made by systemd */
     bool keep;         /* run: leave the state of the ended container */
 } CreateOptions;
 

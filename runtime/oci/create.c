@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/base/strbuf.h"
+#include "scope.h"
 #include "spawn.h"
 #include "sync.h"
 
@@ -200,6 +202,20 @@ static int open_start_socket(Creation *c, Error *e)
     return 0;
 }
 
+/* systemd makes one only for a process that is there. */
+static int make_cgroup(Creation *c, Error *e)
+{
+    const char *id = c->launch.state.id;
+    int r = c->options->systemd ? scope_make(c->config, id, c->child.pid, &c->group, e)
+                                : container_cgroup_make(c->config, id, &c->group, e);
+
+    if (r >= 0)
+        r = resources_apply(&c->group, c->config->resources, e);
+    c->launch.state.cgroup = c->group.path;
+    c->launch.state.unit = c->group.unit;
+    return r;
+}
+
 static int prepare(Creation *c, const char *id, bool attended, Error *e)
 {
     int r;
@@ -216,11 +232,8 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
     c->made = true;
     if ((r = file_write_at(c->dir, "config.json", c->text, strlen(c->text), 0600, 0)) < 0)
         return error_errnof(e, r, "state of container \"%s\"", id);
-    if ((r = container_cgroup_make(c->config, id, &c->group, e)) < 0 ||
-        (r = resources_apply(&c->group, c->config->resources, e)) < 0 ||
-        (!attended && (r = open_start_socket(c, e)) < 0))
+    if ((!c->options->systemd && (r = make_cgroup(c, e)) < 0) || (!attended && (r = open_start_socket(c, e)) < 0))
         return r;
-    c->launch.state.cgroup = c->group.path;
     c->launch.preserve_fds = c->options->preserve_fds;
     c->launch.new_keyring = !c->options->keep_keyring;
     r = mounts_init(&c->launch.mounts, c->config, openat(c->bundle, ".", O_PATH | O_DIRECTORY | O_CLOEXEC), e);
@@ -257,6 +270,11 @@ static int make_process(Creation *c, Error *e)
     spec.child = launch_init;
     spec.arg = &c->launch;
     r = open_namespaces(c->config, &spec, e);
+    if (c->options->systemd &&
+        config_new(c->config, NS_CGROUP)) { /* it would show the cgroup that the child is born in */
+        spec.new_namespaces &= ~(uint64_t) CLONE_NEWCGROUP;
+        c->launch.new_cgroup = true;
+    }
     if (r >= 0)
         r = spawn(&spec, &c->child, e);
     for (unsigned k = 0; k < NS_MAX; k++)
@@ -311,8 +329,9 @@ static int build(Creation *c, Error *e)
     const State *state = &c->launch.state;
     int r;
 
-    if ((r = make_process(c, e)) < 0 || (r = container_oom_score(c->child.pid, &c->config->process, e)) < 0 ||
-        (r = state_save(c->dir, state, e)) < 0 || (r = go(c, e)) < 0)
+    if ((r = make_process(c, e)) < 0 || (c->options->systemd && (r = make_cgroup(c, e)) < 0) ||
+        (r = container_oom_score(c->child.pid, &c->config->process, e)) < 0 || (r = state_save(c->dir, state, e)) < 0 ||
+        (r = go(c, e)) < 0)
         return r;
     if (c->config->n_hooks[HOOK_PRESTART] + c->config->n_hooks[HOOK_CREATE_RUNTIME] > 0) {
         if ((r = expect(c, SYNC_RUNTIME_HOOKS, e)) < 0 ||

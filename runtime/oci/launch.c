@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/keyctl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -308,7 +309,9 @@ void launch_init(void *launch, int sync)
 
     l->state.pid = sync_wait_go(sync);
     reset_signals();
-    if (l->new_session && setsid() < 0 && errno != EPERM)
+    if (l->new_cgroup && unshare(CLONE_NEWCGROUP) < 0)
+        r = error_errnof(&e, -errno, "cannot make a cgroup namespace");
+    if (r >= 0 && l->new_session && setsid() < 0 && errno != EPERM)
         r = error_errnof(&e, -errno, "session");
     if (r < 0 || become_root(c, &e) < 0 || harden(&e) < 0 || new_keyring(l, &e) < 0 || set_names(c, &e) < 0 ||
         set_up_root(l, sync, &e) < 0)

@@ -6,7 +6,7 @@
  * SpawnSpec.child functions with a Launch for `arg`. The steps and who waits for whom:
  *
  *     runtime                        child
- *     maps, oom_score_adj
+ *     maps, (systemd driver: scope and limits), oom_score_adj
  *     GO (pid)                 →
  *                                    keyring, names, network, mounts, devices, sysctls
  *                              ←     RUNTIME_HOOKS, only if there are such hooks
@@ -38,6 +38,7 @@ typedef struct Launch {
     int console; /* socket that gets the terminal's master, or -EBADF */
     bool new_keyring;
     bool new_session;      /* setsid(2) */
+    bool new_cgroup;       /* a cgroup namespace is to be made by the child itself, as it comes into its cgroup only then */
     unsigned preserve_fds; /* beyond the standard streams */
 } Launch;
 

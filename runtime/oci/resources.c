@@ -9,6 +9,7 @@
 #include "runtime/base/json.h"
 #include "runtime/base/strbuf.h"
 #include "runtime/box/cgroup.h"
+#include "scope.h"
 
 #define AT "linux.resources"
 
@@ -17,6 +18,7 @@ void container_cgroup_done(ContainerCgroup *g)
     fd_closep(&g->fd);
     fd_closep(&g->top);
     free(g->path);
+    free(g->unit);
     *g = CONTAINER_CGROUP_INIT;
 }
 
@@ -48,26 +50,15 @@ static bool wants_limits(const json_t *o)
 static int base_path(char **ret, Error *e)
 {
     _cleanup_close_ int base = -EBADF;
-    _cleanup_free_ char *text = NULL;
-    char *line;
+    _cleanup_free_ char *own = NULL;
     int r;
 
     base = cgroup_open_base(e); /* makes it */
     if (base < 0)
         return base;
-    if (geteuid() == 0) {
-        *ret = strdup("moss");
-        return *ret ? 0 : -ENOMEM;
-    }
-    r = file_read_at(AT_FDCWD, "/proc/self/cgroup", 65536, &text, NULL);
-    if (r < 0)
-        return error_errnof(e, r, "/proc/self/cgroup");
-    line = startswith(text, "0::/") ? text : strstr(text, "\n0::/");
-    if (!line)
-        return error_setf(e, -EOPNOTSUPP, "this process is in no cgroup2");
-    line = strchr(line, '/') + 1;
-    line[strcspn(line, "\n")] = '\0';
-    *ret = xasprintf("%s%smoss", line, *line ? "/" : "");
+    if (geteuid() != 0 && (r = cgroup_path_of(0, &own, e)) < 0)
+        return r;
+    *ret = own && *own ? xasprintf("%s/moss", own) : strdup("moss");
     return *ret ? 0 : -ENOMEM;
 }
 
@@ -123,7 +114,7 @@ int container_cgroup_make(const Config *c, const char *id, ContainerCgroup *ret,
     return 0;
 }
 
-int container_cgroup_open(const char *path, ContainerCgroup *ret, Error *e)
+int container_cgroup_open(const char *path, const char *unit, ContainerCgroup *ret, Error *e)
 {
     _cleanup_(container_cgroup_done) ContainerCgroup g = CONTAINER_CGROUP_INIT;
 
@@ -132,7 +123,8 @@ int container_cgroup_open(const char *path, ContainerCgroup *ret, Error *e)
         if (g.top < 0)
             return g.top;
         g.path = strdup(path);
-        if (!g.path)
+        g.unit = unit ? strdup(unit) : NULL;
+        if (!g.path || (unit && !g.unit))
             return error_errnof(e, -ENOMEM, "cgroup");
         g.fd = openat_beneath(g.top, path, O_PATH | O_DIRECTORY, 0);
         if (g.fd < 0 && g.fd != -ENOENT)
@@ -146,7 +138,7 @@ int container_cgroup_open(const char *path, ContainerCgroup *ret, Error *e)
 int container_cgroup_remove(const ContainerCgroup *g, Error *e)
 {
     Error why = {};
-    int r = g->path ? cgroup_remove(g->top, g->path, &why) : 0;
+    int r = g->unit ? scope_remove(g, &why) : g->path ? cgroup_remove(g->top, g->path, &why) : 0;
 
     /* somebody else has removed it meanwhile */
     return r == -ENOENT || r == -ENODEV || r >= 0 ? 0 : error_setf(e, r, "%s", why.text);
@@ -239,6 +231,11 @@ static int apply_memory(const ContainerCgroup *g, const json_t *o, Error *e)
     return 0;
 }
 
+int64_t resources_cpu_weight(int64_t shares)
+{
+    return 1 + (MIN(MAX(shares, 2), 262144) - 2) * 9999 / 262142;
+}
+
 static int apply_cpu(const ContainerCgroup *g, const json_t *o, Error *e)
 {
     static const char *const gone[] = {"realtimeRuntime", "realtimePeriod", NULL};
@@ -256,12 +253,8 @@ static int apply_cpu(const ContainerCgroup *g, const json_t *o, Error *e)
         (r = json_want_string(o, at, "cpus", &cpus, e)) < 0 || (r = json_want_string(o, at, "mems", &mems, e)) < 0 ||
         (r = refuse(o, "cpu", gone, e)) < 0)
         return r;
-    if (shares > 0) { /* 2…262144 of cgroup v1 onto 1…10000 */
-        int64_t n = shares < 2 ? 2 : MIN(shares, 262144);
-
-        if ((r = set_number(g, "cpu.shares", "cpu.weight", 1 + (n - 2) * 9999 / 262142, e)) < 0)
-            return r;
-    }
+    if (shares > 0 && (r = set_number(g, "cpu.shares", "cpu.weight", resources_cpu_weight(shares), e)) < 0)
+        return r;
     if (quota > 0 || period > 0) {
         if (quota > 0)
             snprintf(value, sizeof(value), "%" PRIi64 " %" PRIi64, quota, period > 0 ? period : 100000);
@@ -305,6 +298,11 @@ static int apply_throttle(const ContainerCgroup *g, const json_t *o, const char 
     return r;
 }
 
+int64_t resources_io_weight(int64_t weight)
+{
+    return 1 + (MIN(MAX(weight, 10), 1000) - 10) * 9999 / 990;
+}
+
 static int apply_io(const ContainerCgroup *g, const json_t *o, Error *e)
 {
     static const char *const gone[] = {"leafWeight", NULL};
@@ -322,12 +320,8 @@ static int apply_io(const ContainerCgroup *g, const json_t *o, Error *e)
         return r;
     if (json_array_size(json_object_get(o, "weightDevice")) > 0)
         return error_setf(e, -EOPNOTSUPP, AT ".blockIO.weightDevice: is not supported");
-    if (weight > 0) { /* 10…1000 of cgroup v1 onto 1…10000 */
-        int64_t n = 1 + (MAX(weight, 10) - 10) * 9999 / 990;
-
-        if ((r = set_number(g, "blockIO.weight", "io.weight", n, e)) < 0)
-            return r;
-    }
+    if (weight > 0 && (r = set_number(g, "blockIO.weight", "io.weight", resources_io_weight(weight), e)) < 0)
+        return r;
     for (size_t i = 0; i < ARRAY_SIZE(throttles); i++)
         if ((r = apply_throttle(g, o, throttles[i].key, throttles[i].name, e)) < 0)
             return r;

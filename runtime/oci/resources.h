@@ -2,7 +2,7 @@
 #ifndef MOSS_OCI_RESOURCES_H
 #define MOSS_OCI_RESOURCES_H
 
-/* A container's cgroup and the limits of `linux.resources` in it (cgroup v2, cgroupfs driver).
+/* A container's cgroup and the limits of `linux.resources` in it (cgroup v2): the cgroupfs driver, and what the systemd driver (scope.h) shares with it.
  *
  * A limit that the host cannot give, because the controller is not there or was not delegated, is an error that names both. "Unlimited" is no limit
  * and needs no controller. */
@@ -13,6 +13,7 @@ typedef struct ContainerCgroup {
     int top;    /* of the hierarchy; -EBADF: no cgroup2 here */
     int fd;     /* -EBADF: the container stays in the caller's */
     char *path; /* below the top */
+    char *unit; /* systemd's scope that it belongs to; NULL: none */
 } ContainerCgroup;
 
 #define CONTAINER_CGROUP_INIT                                                                                          \
@@ -24,13 +25,17 @@ typedef struct ContainerCgroup {
 /* Makes it: at cgroupsPath where that is absolute, below MOSS's own part otherwise. Where an unprivileged user has been delegated none and no limit
  * is asked for, the container runs without. */
 int container_cgroup_make(const Config *c, const char *id, ContainerCgroup *ret, Error *e);
-/* Opens that of a container that is there; a NULL path gives the empty one. */
-int container_cgroup_open(const char *path, ContainerCgroup *ret, Error *e);
+/* Opens that of a container that is there; a NULL path gives the empty one, a NULL unit is none. */
+int container_cgroup_open(const char *path, const char *unit, ContainerCgroup *ret, Error *e);
 /* Kills what is in it and removes it. */
 int container_cgroup_remove(const ContainerCgroup *g, Error *e);
 void container_cgroup_done(ContainerCgroup *g);
 
 /* Applies limits, device rules too; `o` may be NULL. */
 int resources_apply(const ContainerCgroup *g, const json_t *o, Error *e);
+
+/* cpu.shares (2…262144) and blockIO.weight (10…1000) of cgroup v1 as weights of cgroup v2 (1…10000). */
+int64_t resources_cpu_weight(int64_t shares);
+int64_t resources_io_weight(int64_t weight);
 
 #endif

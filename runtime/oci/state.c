@@ -103,10 +103,11 @@ int state_remove(int root, const char *id, Error *e)
 
 int state_save(int dir, const State *s, Error *e)
 {
-    _cleanup_json_ json_t *o = json_pack(
-        "{s:i, s:s, s:i, s:I, s:s, s:s, s:s*, s:s, s:s, s:i, s:O*}", "version", 1, "id", s->id, "pid", (int) s->pid,
-        "startTime", (json_int_t) s->start_time, "bundle", s->bundle, "rootfs", s->rootfs, "cgroup", s->cgroup,
-        "created", s->created, "ociVersion", s->version, "owner", (int) s->owner, "annotations", s->annotations);
+    _cleanup_json_ json_t *o =
+        json_pack("{s:i, s:s, s:i, s:I, s:s, s:s, s:s*, s:s*, s:s, s:s, s:i, s:O*}", "version", 1, "id", s->id, "pid",
+                  (int) s->pid, "startTime", (json_int_t) s->start_time, "bundle", s->bundle, "rootfs", s->rootfs,
+                  "cgroup", s->cgroup, "unit", s->unit, "created", s->created, "ociVersion", s->version, "owner",
+                  (int) s->owner, "annotations", s->annotations);
 
     if (!o)
         return error_setf(e, -EINVAL, "state of container \"%s\": a path is not valid UTF-8", s->id);
@@ -127,6 +128,7 @@ int state_load(int dir, State *ret, Error *e)
         (r = json_need_string(doc, at, "bundle", &s.bundle, e)) < 0 ||
         (r = json_need_string(doc, at, "rootfs", &s.rootfs, e)) < 0 ||
         (r = json_want_string(doc, at, "cgroup", &s.cgroup, e)) < 0 ||
+        (r = json_want_string(doc, at, "unit", &s.unit, e)) < 0 ||
         (r = json_need_string(doc, at, "created", &s.created, e)) < 0 ||
         (r = json_need_string(doc, at, "ociVersion", &s.version, e)) < 0 ||
         (r = json_want(doc, at, "annotations", JSON_OBJECT, &s.annotations, e)) < 0 ||

@@ -4,7 +4,7 @@
 
 /* What is kept of a container between commands: a directory <root>/<id> with
  *
- *     state.json     {"version":1,"id":…,"pid":…,"startTime":…,"bundle":…,"rootfs":…,"cgroup":…,"created":…,"owner":…}
+ *     state.json     {"version":1,"id":…,"pid":…,"startTime":…,"bundle":…,"rootfs":…,"cgroup":…,"unit":…,"created":…,"owner":…}
  *     config.json    a copy of the bundle's, as it was when the container was created
  *     start          the socket that the created process waits at; gone once it was started
  *
@@ -32,6 +32,7 @@ typedef struct State {
     const char *bundle;
     const char *rootfs;
     const char *cgroup; /* below the top of the hierarchy; NULL: in none of its own */
+    const char *unit;   /* of systemd, that the cgroup belongs to; NULL: none */
     const char *created;
     const char *version; /* of the specification */
     json_t *annotations;
