@@ -69,6 +69,9 @@ int cmd_id(int argc, char **argv, const char **ret, Error *e);
 /* A whole number, in full and within the limits, or an error that names the option. */
 int cmd_number(const char *option, const char *text, int64_t min, int64_t max, int64_t *ret, Error *e);
 
+/* {"ociVersion":…,"id":…,"pid":…,"status":…,"bundle":…,"rootfs":…,"created":…,"owner":…,"annotations":…}, as `state` and `list` print it. */
+json_t *cmd_describe(const Container *c);
+
 /* Prints a value and releases it. */
 int cmd_print(json_t *value, Error *e);
 

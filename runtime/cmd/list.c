@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
-#include <pwd.h>
 #include <stdio.h>
 
 #include "cmd.h"
@@ -8,6 +7,8 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
 #include "runtime/base/process.h"
+
+#define PS_OPTIONS_MAX 32
 
 static int parse_format(const char *text, bool *ret_json, Error *e)
 {
@@ -21,16 +22,10 @@ static int parse_format(const char *text, bool *ret_json, Error *e)
 static json_t *describe(const Runtime *rt, const char *id)
 {
     _cleanup_(container_done) Container c = {.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
-    json_t *o;
 
     if (container_open(rt, id, false, &c, NULL) < 0)
         return NULL;
-    o = state_public(&c.state, status_names[c.status]);
-    json_object_set_new(o, "pid", json_integer(c.status == STATUS_STOPPED ? 0 : c.state.pid));
-    json_object_set_new(o, "rootfs", json_string(c.state.rootfs));
-    json_object_set_new(o, "created", json_string(c.state.created));
-    json_object_set_new(o, "owner", json_string(c.state.owner == 0 ? "root" : ""));
-    return o;
+    return cmd_describe(&c);
 }
 
 static int collect(const Runtime *rt, json_t **ret, Error *e)
@@ -98,24 +93,58 @@ int verb_list(Cli *cli, int argc, char **argv, Error *e)
     return 0;
 }
 
-/* The lines of ps(1) that belong to the container. */
-static int print_table(const pid_t *pids, size_t n, Error *e)
+/* Which column of the headings says PID; -1: none. */
+static int pid_column(const char *headings)
 {
-    static const char *const argv[] = {"ps", "-ef", NULL};
+    int column = 0;
+
+    for (const char *p = headings + strspn(headings, " "); *p && *p != '\n'; column++) {
+        size_t n = strcspn(p, " \n");
+
+        if (n == 3 && strncmp(p, "PID", 3) == 0)
+            return column;
+        p += n;
+        p += strspn(p, " ");
+    }
+    return -1;
+}
+
+static long number_in_column(const char *line, int column)
+{
+    const char *p = line + strspn(line, " ");
+
+    while (column-- > 0) {
+        p += strcspn(p, " ");
+        p += strspn(p, " ");
+    }
+    return strtol(p, NULL, 10);
+}
+
+/* The lines of ps(1) that belong to the container. `options` are the caller's for it. */
+static int print_table(const pid_t *pids, size_t n, char **options, Error *e)
+{
+    const char *argv[PS_OPTIONS_MAX + 2] = {"ps", "-ef"};
     ProcessSpec spec = {.argv = argv, .output_max = (size_t) 16 << 20, .timeout_usec = 10 * USEC_PER_SEC};
     _cleanup_free_ char *text = NULL;
     char *save = NULL;
-    int r = process_run(&spec, &text, e);
+    int r, column;
 
+    for (size_t i = 0; options[i]; i++) {
+        if (i == PS_OPTIONS_MAX)
+            return error_setf(e, -E2BIG, "ps: more than %d options for it", PS_OPTIONS_MAX);
+        argv[i + 1] = options[i];
+    }
+    r = process_run(&spec, &text, e);
     if (r != 0)
-        return r < 0 ? r : error_setf(e, -EIO, "ps: exit status %d", r);
+        return r < 0 ? r : error_setf(e, -EIO, "ps: exit status %d: %.*s", r, (int) strcspn(text, "\n"), text);
+    column = pid_column(text);
+    if (column < 0)
+        return error_setf(e, -EINVAL, "ps: its output has no column PID");
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         bool ours = line == text; /* the headings */
-        int pid = 0;
 
-        (void) sscanf(line, "%*s %d", &pid);
         for (size_t i = 0; i < n && !ours; i++)
-            ours = pids[i] == pid;
+            ours = pids[i] == number_in_column(line, column);
         if (ours)
             puts(line);
     }
@@ -127,6 +156,7 @@ int verb_ps(Cli *cli, int argc, char **argv, Error *e)
     static const struct option options[] = {{"format", required_argument, NULL, 'f'}, {}};
     _cleanup_(container_done) Container container = {.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
     _cleanup_free_ pid_t *pids = NULL;
+    char **options_of_ps = NULL;
     bool as_json = false;
     const char *id;
     json_t *list;
@@ -139,8 +169,11 @@ int verb_ps(Cli *cli, int argc, char **argv, Error *e)
         if (r < 0)
             return r;
     }
-    if (argc > optind + 1)
-        argc = optind + 1; /* options of ps, which engines pass on: the format is ours */
+    if (argc > optind) {
+        options_of_ps = argv + optind + 1;
+        options_of_ps += *options_of_ps && streq(*options_of_ps, "--");
+        argc = optind + 1;
+    }
     if ((r = cmd_id(argc, argv, &id, e)) < 0 || (r = cmd_runtime(cli, &rt, e)) < 0)
         return r;
     r = container_open(&rt, id, false, &container, e);
@@ -148,7 +181,7 @@ int verb_ps(Cli *cli, int argc, char **argv, Error *e)
     if (r < 0 || (r = container_pids(&container, &pids, &n, e)) < 0)
         return r;
     if (!as_json)
-        return print_table(pids, n, e);
+        return print_table(pids, n, options_of_ps, e);
     list = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(list, json_integer(pids[i]));

@@ -46,22 +46,26 @@ int verb_resume(Cli *cli, int argc, char **argv, Error *e)
     return with_id(cli, argc, argv, thaw, e);
 }
 
-/* {"ociVersion":…,"id":…,"pid":…,"status":…,"bundle":…,"rootfs":…,"created":…,"owner":…,"annotations":…} */
+json_t *cmd_describe(const Container *c)
+{
+    json_t *o = state_public(&c->state, status_names[c->status]);
+    char owner[16] = "root";
+
+    if (c->state.owner != 0) /* a name would take what a static program has not got */
+        snprintf(owner, sizeof(owner), "#%u", c->state.owner);
+    json_object_set_new(o, "pid", json_integer(c->status == STATUS_STOPPED ? 0 : c->state.pid));
+    json_object_set_new(o, "rootfs", json_string(c->state.rootfs));
+    json_object_set_new(o, "created", json_string(c->state.created));
+    json_object_set_new(o, "owner", json_string(owner));
+    return o;
+}
+
 static int print_state(const Runtime *rt, const char *id, Error *e)
 {
     _cleanup_(container_done) Container c = {.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
-    json_t *o;
-    int r;
+    int r = container_open(rt, id, false, &c, e);
 
-    r = container_open(rt, id, false, &c, e);
-    if (r < 0)
-        return r;
-    o = state_public(&c.state, status_names[c.status]);
-    json_object_set_new(o, "pid", json_integer(c.status == STATUS_STOPPED ? 0 : c.state.pid));
-    json_object_set_new(o, "rootfs", json_string(c.state.rootfs));
-    json_object_set_new(o, "created", json_string(c.state.created));
-    json_object_set_new(o, "owner", json_string(c.state.owner == 0 ? "root" : ""));
-    return cmd_print(o, e);
+    return r < 0 ? r : cmd_print(cmd_describe(&c), e);
 }
 
 int verb_state(Cli *cli, int argc, char **argv, Error *e)

@@ -171,3 +171,21 @@ notified() {
         [[ $output == *"${wrong%%=*} \"${wrong#*=}\""* ]]
     done
 }
+
+@test "ps passes options on, in a table or not" {
+    script 'sleep 1000 & touch /tmp/ready; wait'
+    create_container
+    moss start "$id"
+    await_file "$bundle/rootfs/tmp/ready"
+    pid=$(moss state "$id" | jq .pid)
+    moss ps "$id" | awk 'NR == 1 && $2 == "PID" { h = 1 } NR > 1 { n++ } END { exit !(h && n == 2) }'
+    [ "$(moss ps "$id" -eo ppid,pid,args | tail -n +2 | tr -s " ")" = "$(ps -o ppid,pid,args -p "$pid" --ppid "$pid" | tail -n +2 | tr -s " ")" ]
+    [ "$(moss ps "$id" -- -e -o pid | wc -l)" -eq 3 ]
+    [ "$(moss ps --format json "$id" -- -ef | jq -c 'sort')" = "$(moss ps -f json "$id" | jq -c 'sort')" ]
+    run moss ps "$id" -e -o args
+    [ "$status" -eq 1 ]
+    [[ $output == *"no column PID"* ]]
+    run moss ps "$id" --no-such
+    [ "$status" -eq 1 ]
+    [[ $output == *"ps: exit status 1"* ]]
+}
