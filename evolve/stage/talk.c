@@ -155,40 +155,44 @@ int stage_plan(Engine *g, LedgerStep *step, Answer *ret, Error *e)
     return feedback_put(step, "plan", "REJECT_COMPLETENESS", why);
 }
 
-/* *ret_decision and *ret_why are of the answer; *ret_decision is NULL when the coding agent failed. */
-static int ask_for_review(Engine *g, CoderRole role, unsigned round, CoderAnswer *ret, const char **ret_decision,
-                          const char **ret_why, LedgerStep *step, Error *e)
+/* Decision and reason are the answer's; "" where it has none. */
+typedef struct Review {
+    CoderAnswer answer;
+    const char *decision, *why;
+} Review;
+
+static void review_done(Review *v)
 {
-    int r = ask_to_read(g, role, round, ret, step, e);
+    coder_answer_done(&v->answer);
+}
+
+static int ask_for_review(Engine *g, CoderRole role, unsigned round, Review *v, LedgerStep *step, Answer *ret, Error *e)
+{
+    int r = ask_to_read(g, role, round, &v->answer, step, e);
 
     if (r < 0)
         return r;
-    *ret_decision = ret->ok ? json_string_value(json_object_get(ret->result, "decision")) : NULL;
-    *ret_why = json_string_value(json_object_get(ret->result, "why")) ?: "";
-    if (ret->ok)
-        engine_say(g, NULL, "%s%s%.300s", *ret_decision, **ret_why ? ": " : "", *ret_why);
+    v->decision = json_string_value(json_object_get(v->answer.result, "decision")) ?: "";
+    v->why = json_string_value(json_object_get(v->answer.result, "why")) ?: "";
+    *ret = !v->answer.ok ? ANSWER_FAILED : streq(v->decision, "APPROVE") ? ANSWER_OK : ANSWER_REJECT;
+    if (v->answer.ok)
+        engine_say(g, NULL, "%s%s%.300s", v->decision, *v->why ? ": " : "", v->why);
     return 0;
 }
 
 int stage_plan_review(Engine *g, LedgerStep *step, Answer *ret, Error *e)
 {
-    _cleanup_(coder_answer_done) CoderAnswer a = {};
-    const char *decision, *why;
-    int r = ask_for_review(g, ROLE_PLAN_REVIEW, g->p.plan_round, &a, &decision, &why, step, e);
+    _cleanup_(review_done) Review v = {};
+    int r = ask_for_review(g, ROLE_PLAN_REVIEW, g->p.plan_round, &v, step, ret, e);
 
-    if (r < 0)
+    if (r < 0 || *ret == ANSWER_FAILED)
         return r;
-    *ret = ANSWER_FAILED;
-    if (!decision)
-        return 0;
-    if (streq(decision, "APPROVE")) {
+    if (*ret == ANSWER_OK) {
         g->p.coder_end = CODER_DELIVERED;
-        *ret = ANSWER_OK;
         return 0;
     }
-    g->p.coder_end = streq(decision, "REJECT_ARCHITECTURAL") ? CODER_ARCHITECTURE_REJECTED : CODER_PLAN_REJECTED;
-    *ret = ANSWER_REJECT;
-    return feedback_put(step, "plan-review", decision, why);
+    g->p.coder_end = streq(v.decision, "REJECT_ARCHITECTURAL") ? CODER_ARCHITECTURE_REJECTED : CODER_PLAN_REJECTED;
+    return feedback_put(step, "plan-review", v.decision, v.why);
 }
 
 /* The candidate will not be taken: the coding agent is not to propose it again. */
@@ -210,21 +214,13 @@ static int candidate_rejected(Engine *g, LedgerStep *step, const char *why, Erro
 
 int stage_code_review(Engine *g, LedgerStep *step, Answer *ret, Error *e)
 {
-    _cleanup_(coder_answer_done) CoderAnswer a = {};
-    const char *decision, *why;
-    int r = ask_for_review(g, ROLE_CODE_REVIEW, g->p.code_round, &a, &decision, &why, step, e);
+    _cleanup_(review_done) Review v = {};
+    int r = ask_for_review(g, ROLE_CODE_REVIEW, g->p.code_round, &v, step, ret, e);
 
+    if (r < 0 || *ret != ANSWER_REJECT)
+        return r;
+    r = candidate_rejected(g, step, v.why, e);
     if (r < 0)
         return r;
-    *ret = ANSWER_FAILED;
-    if (!decision)
-        return 0;
-    *ret = ANSWER_OK;
-    if (streq(decision, "APPROVE"))
-        return 0;
-    *ret = ANSWER_REJECT;
-    r = candidate_rejected(g, step, why, e);
-    if (r < 0)
-        return r;
-    return feedback_put(step, "code-review", decision, why);
+    return feedback_put(step, "code-review", v.decision, v.why);
 }
