@@ -99,27 +99,25 @@ check_store() {
     [ "$walked" -ge 20 ]
 }
 
-@test "a full disk gives one clear error and leaves nothing" {
+# Imports into a small disk of this size, which must fail because it is full, and leave nothing.
+import_into_small() { # mount options
     [ "$(id -u)" = 0 ] || skip "needs root to mount a small disk"
     mkdir "$BATS_TEST_TMPDIR/small"
-    mount -t tmpfs -o size=200k tmpfs "$BATS_TEST_TMPDIR/small"
-    store="$BATS_TEST_TMPDIR/small/store"
-    run import
-    [ "$status" -eq 1 ]
-    [ "${#lines[@]}" -eq 1 ]
-    [[ "${lines[0]}" == *"cannot copy the tree into $store: bin/deep/er/noise: No space left on device" ]]
-    [ -z "$(ls -A "$store/tmp" "$store/layers/sha256" | grep -v ':$')" ]
-    [ "$(df --output=used "$BATS_TEST_TMPDIR/small" | tail -1)" -lt 16 ]
-}
-
-@test "out of inodes is no different" {
-    [ "$(id -u)" = 0 ] || skip "needs root to mount a small disk"
-    mkdir "$BATS_TEST_TMPDIR/small"
-    mount -t tmpfs -o nr_inodes=12 tmpfs "$BATS_TEST_TMPDIR/small"
+    mount -t tmpfs -o "$1" tmpfs "$BATS_TEST_TMPDIR/small"
     store="$BATS_TEST_TMPDIR/small/store"
     run import
     [ "$status" -eq 1 ]
     [ "${#lines[@]}" -eq 1 ]
     [[ "${lines[0]}" == *"No space left on device" ]]
     [ -z "$(ls -A "$store/tmp" "$store/layers/sha256" | grep -v ':$')" ]
+}
+
+@test "a full disk gives one clear error and leaves nothing" {
+    import_into_small size=200k
+    [[ "${lines[0]}" == *"cannot copy the tree into $store: bin/deep/er/noise: No space left on device" ]]
+    [ "$(df --output=used "$BATS_TEST_TMPDIR/small" | tail -1)" -lt 16 ]
+}
+
+@test "out of inodes is no different" {
+    import_into_small nr_inodes=12
 }

@@ -2,6 +2,7 @@
 # moss evo apply: what it shows, what it takes for consent, what it refuses. The evolution that made something ready is made by hand, the shim is played.
 
 bats_require_minimum_version 1.5.0
+load ../lib/agent
 
 setup() {
     PATH=$MOSS_BUILD:$PATH
@@ -23,10 +24,7 @@ setup() {
 }
 
 teardown() {
-    if [ -n "${shim:-}" ]; then
-        kill "$shim" 2>/dev/null || true
-        wait "$shim" 2>/dev/null || true
-    fi
+    agent_end_shim
 }
 
 python() {
@@ -44,9 +42,7 @@ make_source() {
 
 make_agent() {
     mkdir -p "$agent/epochs/0" root
-    sed -e "s|@SOURCE@|$PWD/source|g" -e "s|@ROOT@|$PWD/root|g" -e "s|@OPERATOR@|$PWD|g" -e "s|@CARELESS@|$PWD|g" \
-        -e "s|@PORT@|8080|g" -e "s|@MODEL_PORT@|8081|g" -e "s|@ALLOWED_SIGNERS@|$PWD/signers|g" -e "s|@STATE@||g" \
-        "$BATS_TEST_DIRNAME/../agents/clerk/agent.json.in" >"$agent/agent.json"
+    agent_json "$PWD" >"$agent/agent.json"
     printf '{"generation":"%s","epoch":0}\n' "$base" >"$agent/initial.json"
 }
 
@@ -87,38 +83,20 @@ PY
     rm -f index
 }
 
-# The shim's part of a swap, with this answer; with none it dies in the middle.
-play_shim() {
-    mkdir -p "$MOSS_RUN/clerk"
-    chmod 0700 "$MOSS_RUN/clerk"
-    rm -f "$MOSS_RUN/clerk/shim.sock"
-    python - "$MOSS_RUN/clerk/shim.sock" "$1" 3>&- <<'PY' &
-import json, socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-s.bind(sys.argv[1])
-s.listen(1)
-while True:
-    c, _ = s.accept()
-    request = json.loads(c.recv(65536))
-    if request["op"] == "status":
-        c.send(b'{"ok":true,"state":"STEADY"}')
-        continue
-    open("swap-request", "w").write(json.dumps(request))
-    c.send(b'{"event":"TRYING"}')
-    if sys.argv[2]:
-        c.send(sys.argv[2].encode())
-    c.close()
-PY
-    shim=$!
-    until [ -S "$MOSS_RUN/clerk/shim.sock" ]; do
-        kill -0 "$shim"
-        sleep 0.01
-    done
-}
-
 sign() { # KEY [NAMESPACE]
     rm -f request.sig
     ssh-keygen -q -Y sign -f "$1" -n "${2:-moss-consent}" request
+}
+
+# The request, signed.
+signed_request() { # [KEY]
+    moss evo apply --request request
+    sign "${1:-key}"
+}
+
+# What is done with a signed request must end like this.
+apply() { # STATUS
+    run "-$1" moss evo apply --request request --consent request.sig
 }
 
 state() {
@@ -130,7 +108,7 @@ artifact() {
 }
 
 @test "apply shows what would change and swaps nothing without consent" {
-    play_shim '{"ok":true,"outcome":"committed","reason":"","pause_usec":1}'
+    agent_play_shim '{"ok":true,"outcome":"committed","reason":"","pause_usec":1}'
     run -1 moss evo apply
     [[ "$output" == *"1 file, +1 -1"* ]]
     [[ "$output" == *"0.00 before, 1.00 after"* ]]
@@ -139,10 +117,9 @@ artifact() {
 }
 
 @test "a signed consent swaps once, and both are in the ledger" {
-    moss evo apply --request request
-    sign key
-    play_shim '{"ok":true,"outcome":"committed","reason":"","pause_usec":2500}'
-    run -0 moss evo apply --request request --consent request.sig
+    signed_request
+    agent_play_shim '{"ok":true,"outcome":"committed","reason":"","pause_usec":2500}'
+    apply 0
     [[ "$output" == *TRYING* ]]
     [[ "$output" == *committed* ]]
     [ "$(state)" = applied ]
@@ -150,77 +127,71 @@ artifact() {
     [[ "$(artifact swaps.jsonl)" == *'"outcome"'*committed* ]]
     [ "$(git -C source rev-parse moss/current)" = "$(git -C source rev-parse main)" ]
     [[ "$(cat swap-request)" == *"$candidate"* ]]
-    run -1 moss evo apply --request request --consent request.sig
+    apply 1
     [[ "$output" == *"nothing is ready"* ]]
 }
 
 @test "a consent is spent by a swap that was rolled back" {
-    moss evo apply --request request
-    sign key
-    play_shim '{"ok":true,"outcome":"rolled_back","reason":"never ready","pause_usec":2500}'
-    run -1 moss evo apply --request request --consent request.sig
+    signed_request
+    agent_play_shim '{"ok":true,"outcome":"rolled_back","reason":"never ready","pause_usec":2500}'
+    apply 1
     [[ "$output" == *"rolled_back: never ready"* ]]
     [ "$(state)" = rolled_back ]
     make_ready "$(artifact ready.json | python -c 'import json, sys; print(json.load(sys.stdin)["diff_digest"])')"
-    run -1 moss evo apply --request request --consent request.sig
+    apply 1
     [[ "$output" == *"was used already, at 20"* ]]
 }
 
 @test "where no shim runs the consent is not spent" {
-    moss evo apply --request request
-    sign key
-    run -1 moss evo apply --request request --consent request.sig
+    signed_request
+    apply 1
     [[ "$output" == *"is not running"* ]]
-    play_shim '{"ok":true,"outcome":"committed","reason":"","pause_usec":1}'
-    run -0 moss evo apply --request request --consent request.sig
+    agent_play_shim '{"ok":true,"outcome":"committed","reason":"","pause_usec":1}'
+    apply 0
 }
 
 @test "a swap without an answer is recorded as failed and leaves the batch ready" {
-    moss evo apply --request request
-    sign key
-    play_shim ''
-    run -1 moss evo apply --request request --consent request.sig
+    signed_request
+    agent_play_shim ''
+    apply 1
     [[ "$output" == *"the swap failed"* ]]
     [ "$(state)" = ready ]
     [[ "$(artifact swaps.jsonl)" == *failed* ]]
-    run -1 moss evo apply --request request --consent request.sig
+    apply 1
     [[ "$output" == *"was used already"* ]]
 }
 
 @test "another key, another namespace, garbage and a changed request are refused" {
-    play_shim '{"ok":true,"outcome":"committed","reason":"","pause_usec":1}'
-    moss evo apply --request request
-    sign stranger
-    run -1 moss evo apply --request request --consent request.sig
+    agent_play_shim '{"ok":true,"outcome":"committed","reason":"","pause_usec":1}'
+    signed_request stranger
+    apply 1
     [[ "$output" == *"not signed by one of the allowed signers"* ]]
     sign key git
-    run -1 moss evo apply --request request --consent request.sig
+    apply 1
     [[ "$output" == *"ssh-keygen"* ]]
     head -c 4096 /dev/urandom | base64 >request.sig
-    run -1 moss evo apply --request request --consent request.sig
+    apply 1
     head -c 4096 /dev/urandom >request.sig
-    run -1 moss evo apply --request request --consent request.sig
+    apply 1
     sign key
     sed -i 's/"expires":"2/"expires":"3/' request
-    run -1 moss evo apply --request request --consent request.sig
+    apply 1
     [[ "$output" == *"ssh-keygen"* ]]
     [ "$(state)" = ready ]
     [ ! -e swap-request ]
 }
 
 @test "when the head moved, nothing can be applied" {
-    moss evo apply --request request
-    sign key
+    signed_request
     printf '{"generation":"%064d","epoch":1}\n' 777 >"$agent/initial.json"
-    run -1 moss evo apply --request request --consent request.sig
+    apply 1
     [[ "$output" == *"the head moved"* ]]
 }
 
 @test "evidence that was changed since is refused" {
-    moss evo apply --request request
-    sign key
+    signed_request
     echo >>"$(ls "$agent"/batches/b-0001/tasks/*)"
-    run -1 moss evo apply --request request --consent request.sig
+    apply 1
     [[ "$output" == *"was changed since the batch was sealed"* ]]
 }
 
@@ -234,7 +205,7 @@ artifact() {
 @test "without allowed signers a terminal is asked, and nothing that is none" {
     python -c 'import json, sys
 d = json.load(open(sys.argv[1])); d["consent"] = {"allowedSigners": None}; json.dump(d, open(sys.argv[1], "w"))' "$agent/agent.json"
-    play_shim '{"ok":true,"outcome":"committed","reason":"","pause_usec":1}'
+    agent_play_shim '{"ok":true,"outcome":"committed","reason":"","pause_usec":1}'
     run -1 moss evo apply <<<"${candidate:0:8}"
     [[ "$output" == *"typed at a terminal, and this is none"* ]]
     run -1 moss evo apply --request request

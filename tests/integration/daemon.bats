@@ -3,6 +3,7 @@
 # moss daemon: reads sessions by itself, serves the control socket of each agent, and lets nobody do more there than ask.
 
 bats_require_minimum_version 1.5.0
+load ../lib/agent
 
 setup() {
     PATH=$MOSS_BUILD:$PATH
@@ -29,9 +30,7 @@ python() {
 make_agent() { # NAME
     local dir=$MOSS_STORE/agents/.$1.new
     mkdir -p "$dir/epochs/0/sessions"
-    sed -e "s|@SOURCE@|$PWD/source|g" -e "s|@ROOT@|$PWD/root|g" -e "s|@OPERATOR@|$PWD|g" -e "s|@CARELESS@|$PWD|g" \
-        -e "s|@PORT@|8080|g" -e "s|@MODEL_PORT@|8081|g" -e "s|@ALLOWED_SIGNERS@|$PWD/signers|g" -e "s|@STATE@||g" \
-        -e "s|\"name\": \"clerk\"|\"name\": \"$1\"|" "$BATS_TEST_DIRNAME/../agents/clerk/agent.json.in" >"$dir/agent.json"
+    agent_json "$PWD" | sed "s|\"name\": \"clerk\"|\"name\": \"$1\"|" >"$dir/agent.json"
     printf '{"generation":"%064d","epoch":0}\n' 0 >"$dir/initial.json"
     mv "$dir" "$MOSS_STORE/agents/$1"
 }
@@ -102,26 +101,6 @@ for request in sys.argv[3:]:
     answer = s.recv(1 << 20).decode()
     print(answer or "closed")
 PY
-}
-
-# Says of itself that it keeps the agent, whose process is this one: its users are those of the host.
-play_shim() {
-    python - "$MOSS_RUN/clerk/shim.sock" 3>&- <<'PY' &
-import json, os, socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-s.bind(sys.argv[1])
-s.listen(8)
-while True:
-    c, _ = s.accept()
-    c.recv(65536)
-    c.send(json.dumps({"ok": True, "pid": os.getpid()}).encode())
-    c.close()
-PY
-    shim=$!
-    until [ -S "$MOSS_RUN/clerk/shim.sock" ]; do
-        kill -0 $shim
-        sleep 0.01
-    done
 }
 
 settings() { # AGENT FILTER
@@ -327,7 +306,7 @@ PY
     chmod 0755 "$BATS_TEST_TMPDIR"
     start_daemon
     as=1000 run ! ask '{"op":"status"}'
-    play_shim
+    agent_play_shim
     settings clerk '.control = true'
     until [ "$(stat -c %a "$control/control.sock")" = 666 ]; do sleep 0.02; kill -0 "$daemon"; done
     as=1000 run -0 ask '{"op":"status"}'
@@ -354,7 +333,7 @@ PY
     settings clerk '.control = true'
     start_daemon
     until [ "$(chunks clerk)" -eq 1 ]; do sleep 0.02; kill -0 "$daemon"; done
-    play_shim
+    agent_play_shim
     as=1000 run -0 ask '{"op":"request"}'
     [ "$(field .wish.by)" = agent ]
     requests=()

@@ -2,6 +2,7 @@
 # Evidence as the operator sees it: moss evo catch-up, flag, batches, batch on session files of a store made by hand.
 
 bats_require_minimum_version 1.5.0
+load ../lib/agent
 
 setup() {
     PATH=$MOSS_BUILD:$PATH
@@ -18,10 +19,7 @@ python() {
 make_store() {
     local dir=$1/agents/clerk
     mkdir -p "$dir/epochs/0/sessions" "$BATS_TEST_TMPDIR/source" "$BATS_TEST_TMPDIR/root"
-    sed -e "s|@SOURCE@|$BATS_TEST_TMPDIR/source|g" -e "s|@ROOT@|$BATS_TEST_TMPDIR/root|g" \
-        -e "s|@OPERATOR@|$BATS_TEST_TMPDIR|g" -e "s|@CARELESS@|$BATS_TEST_TMPDIR|g" -e "s|@PORT@|8080|g" \
-        -e "s|@MODEL_PORT@|8081|g" -e "s|@ALLOWED_SIGNERS@|$BATS_TEST_TMPDIR/signers|g" -e "s|@STATE@||g" \
-        "$BATS_TEST_DIRNAME/../agents/clerk/agent.json.in" >"$dir/agent.json"
+    agent_json "$BATS_TEST_TMPDIR" >"$dir/agent.json"
     printf '{"generation":"%064d","epoch":0}\n' 0 >"$dir/initial.json"
 }
 

@@ -58,6 +58,16 @@ static Verdict case_compute(Case *c)
     return v;
 }
 
+/* The same without its reasons: there is nothing to give back. */
+static Verdict verdict_of(Case *c)
+{
+    Verdict v = case_compute(c), numbers = v;
+
+    numbers.reasons = NULL;
+    verdict_done(&v);
+    return numbers;
+}
+
 static bool all_pass(const Outcome *o, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -212,20 +222,16 @@ static void later_iterations_need_more(void **state _unused_)
     Verdict v;
 
     case_fill(&c, 0xaaaa); /* eight wins */
-    v = case_compute(&c);
-    assert_int_equal(v.kind, VERDICT_CONVERGED);
-    verdict_done(&v);
+    assert_int_equal(verdict_of(&c).kind, VERDICT_CONVERGED);
     c.position.iteration = 2;
-    v = case_compute(&c);
+    v = verdict_of(&c);
     assert_int_equal(v.kind, VERDICT_INCONCLUSIVE);
     assert_true(v.more_repeats);
     assert_int_equal(v.repeats_wanted, 2);
-    verdict_done(&v);
     c.position.max_repeats = 8; /* the cap is the end of it */
-    v = case_compute(&c);
+    v = verdict_of(&c);
     assert_int_equal(v.kind, VERDICT_INCONCLUSIVE);
     assert_false(v.more_repeats);
-    verdict_done(&v);
 }
 
 static void wins_do_not_outweigh_a_regressed_guard(void **state _unused_)
@@ -239,10 +245,9 @@ static void wins_do_not_outweigh_a_regressed_guard(void **state _unused_)
         outcome_set(&c.incumbent[1][i], true);
         outcome_set(&c.candidate[1][i], i != 5);
     }
-    v = case_compute(&c);
+    v = verdict_of(&c);
     assert_int_equal(v.kind, VERDICT_NEED_MORE_WORK);
     assert_int_equal(v.regressed, 1);
-    verdict_done(&v);
 }
 
 static void a_lower_score_is_a_regression_without_a_lost_pair(void **state _unused_)
@@ -253,23 +258,19 @@ static void a_lower_score_is_a_regression_without_a_lost_pair(void **state _unus
     case_fill(&c, 0);
     c.incumbent[0][0].score = c.incumbent[0][1].score = 0.5;
     c.candidate[0][0].score = 0.5;
-    v = case_compute(&c);
+    v = verdict_of(&c);
     assert_int_equal(v.losses, 0);
     assert_int_equal(v.regressed, 1);
-    verdict_done(&v);
 }
 
 static void a_pass_of_a_trial_that_did_not_end_well_is_none(void **state _unused_)
 {
     for (TrialEnd end = TRIAL_AGENT_ENDED; end <= TRIAL_BAD_TRANSCRIPT; end++) {
         Case c = case_new(1, 12);
-        Verdict v;
 
         case_fill(&c, 0xaaaaaa);
         c.candidate[0][11].end = end;
-        v = case_compute(&c);
-        assert_int_equal(v.kind, VERDICT_NEED_MORE_WORK);
-        verdict_done(&v);
+        assert_int_equal(verdict_of(&c).kind, VERDICT_NEED_MORE_WORK);
     }
 }
 
@@ -281,12 +282,11 @@ static void a_failed_replay_of_the_incumbent_is_no_reproduction(void **state _un
     case_fill(&c, 0xaaaaaa);
     for (size_t i = 0; i < 12; i++)
         c.incumbent[0][i].end = TRIAL_BAD_TRANSCRIPT;
-    v = case_compute(&c);
+    v = verdict_of(&c);
     assert_int_equal(v.kind, VERDICT_INCONCLUSIVE);
     assert_false(v.more_repeats);
     assert_int_equal(v.wins, 0);
     assert_int_equal(v.voided, 1);
-    verdict_done(&v);
 }
 
 static void tasks_that_were_set_aside_do_not_hold_up(void **state _unused_)
@@ -298,56 +298,42 @@ static void tasks_that_were_set_aside_do_not_hold_up(void **state _unused_)
     for (size_t i = 0; i < 8; i++)
         outcome_set(&c.incumbent[1][i], true);
     c.tasks[1].n_candidate = 0;
-    v = case_compute(&c);
+    v = verdict_of(&c);
     assert_int_equal(v.kind, VERDICT_CONVERGED);
     assert_int_equal(v.not_reproduced, 1);
-    verdict_done(&v);
     /* A guard is never set aside by leaving it untried. */
     c.tasks[1].kind = TASK_GUARD;
-    v = case_compute(&c);
-    assert_int_equal(v.kind, VERDICT_NEED_MORE_WORK);
-    verdict_done(&v);
+    assert_int_equal(verdict_of(&c).kind, VERDICT_NEED_MORE_WORK);
 }
 
 static void limits_are_named_at_the_end_only(void **state _unused_)
 {
     Case c = case_new(2, 2);
-    Verdict v;
 
     c.tasks[1].kind = TASK_GUARD;
     c.position.coder = CODER_ARCHITECTURE_REJECTED;
     c.tasks[0].n_candidate = c.tasks[1].n_candidate = 0;
     case_fill(&c, 0x50);
-    v = case_compute(&c);
-    assert_int_equal(v.kind, VERDICT_NEED_MORE_WORK);
-    verdict_done(&v);
+    assert_int_equal(verdict_of(&c).kind, VERDICT_NEED_MORE_WORK);
     c.position.iteration = 3;
-    v = case_compute(&c);
-    assert_int_equal(v.kind, VERDICT_FUNDAMENTAL_LIMIT_ARCHITECTURE);
-    verdict_done(&v);
+    assert_int_equal(verdict_of(&c).kind, VERDICT_FUNDAMENTAL_LIMIT_ARCHITECTURE);
 
     /* Mended one, broke another. */
     c = case_new(2, 2);
     c.tasks[1].kind = TASK_GUARD;
     c.position.plateau = 2;
     case_fill(&c, 0x5a);
-    v = case_compute(&c);
-    assert_int_equal(v.kind, VERDICT_FUNDAMENTAL_LIMIT_ARCHITECTURE);
-    verdict_done(&v);
+    assert_int_equal(verdict_of(&c).kind, VERDICT_FUNDAMENTAL_LIMIT_ARCHITECTURE);
 
     /* One code, both answers. */
     c = case_new(1, 2);
     c.position.coder = CODER_EXHAUSTED;
     case_fill(&c, 0x3);
-    v = case_compute(&c);
-    assert_int_equal(v.kind, VERDICT_FUNDAMENTAL_LIMIT_MODEL);
-    verdict_done(&v);
+    assert_int_equal(verdict_of(&c).kind, VERDICT_FUNDAMENTAL_LIMIT_MODEL);
 
     /* Always wrong: the outcomes do not say why. */
     case_fill(&c, 0);
-    v = case_compute(&c);
-    assert_int_equal(v.kind, VERDICT_INCONCLUSIVE);
-    verdict_done(&v);
+    assert_int_equal(verdict_of(&c).kind, VERDICT_INCONCLUSIVE);
 }
 
 int main(void)
