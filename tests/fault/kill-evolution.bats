@@ -11,14 +11,11 @@ setup_file() {
 }
 
 setup() {
-    PATH=$MOSS_BUILD:$PATH
+    # shellcheck source=../lib/clerk.bash
+    . "$BATS_TEST_DIRNAME/../lib/clerk.bash"
     agent=$MOSS_STORE/agents/clerk
-    hierarchy=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
-    cgroup=evo-clerk-$(printf %s "$agent" | sha256sum | cut -c 1-8)
 }
 
-# Of this world's evolutions: while it is there, a process may be, too.
-cgroups() { find "$hierarchy" -maxdepth 4 -name "$cgroup" 2>/dev/null; }
 mounts() { wc -l </proc/self/mountinfo; }
 steps() { git --git-dir="$agent/ledger.git" log --reverse --format=%s "refs/evolutions/$1"; }
 position() { git --git-dir="$agent/ledger.git" show "refs/evolutions/$1:position.json" | jq -r "$2"; }
@@ -36,7 +33,7 @@ no_stage_twice() {
 
     moss evo start b-0001 --depth shallow 3>&- &
     walk=$!
-    until [ -n "$(cgroups)" ]; do kill -0 $walk; sleep 0.01; done # else the name is not what is looked for below
+    until [ -n "$(clerk_cgroup)" ]; do kill -0 $walk; sleep 0.01; done # else the name is not what is looked for below
     wait $walk
     undisturbed=$(position e-0001 .end)
     stages=$(steps e-0001 | grep -c iteration)
@@ -48,7 +45,7 @@ no_stage_twice() {
         number=$((number + 1))
         evolution=$(printf 'e-%04d' $number)
         # Five kills an evolution, then it may end.
-        for round in 1 2 3 4 5; do
+        for _ in 1 2 3 4 5; do
             moss evo start b-0001 --depth shallow >"$BATS_TEST_TMPDIR/walk.log" 2>&1 3>&- &
             walk=$!
             sleep "$((RANDOM % 3)).$((RANDOM % 10))$((RANDOM % 10))"
@@ -72,7 +69,7 @@ no_stage_twice() {
         [ ! -e "$agent/worktrees" ]
         [ -z "$(ls "$MOSS_STORE/tmp")" ]
         [ "$(mounts)" = "$before_mounts" ]
-        [ -z "$(cgroups)" ]
+        [ -z "$(clerk_cgroup)" ]
         [ -z "$(git -C "$world/source" status --porcelain)" ]
     done
     echo "$done kills" >&3

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # Coding agents that lie, hang, flood and reach for what is not theirs: each gives one clear reason, and the engine goes on as the table says.
 
+bats_require_minimum_version 1.5.0
+
 setup_file() {
     export MOSS_BUILD world
     world=$BATS_FILE_TMPDIR/world
@@ -8,34 +10,22 @@ setup_file() {
     . "$BATS_TEST_DIRNAME/../lib/clerk.bash"
     clerk_evidence price-stale --sessions 42
     # b-0001 is sealed by the first walk, whose coding agent is an honest one that does nothing.
-    coder unchanged
+    jq '.protected = ["clerkd.py"]' "$MOSS_STORE/agents/clerk/agent.json" >"$world/protected.json"
+    mv "$world/protected.json" "$MOSS_STORE/agents/clerk/agent.json"
+    clerk_coder "$BATS_TEST_DIRNAME/coders" unchanged 60
     moss evo start --depth shallow || true
     moss evo batches --json | grep -q '"b-0001"'
 }
 
 setup() {
-    PATH=$MOSS_BUILD:$PATH
+    # shellcheck source=../lib/clerk.bash
+    . "$BATS_TEST_DIRNAME/../lib/clerk.bash"
     agent=$MOSS_STORE/agents/clerk
 }
 
-# Makes coders/NAME.py the agent's coding agent.
-coder() {
-    /usr/bin/python3 - "$MOSS_STORE/agents/clerk/agent.json" "$BATS_TEST_DIRNAME/coders" "$1" <<'PY'
-import json, sys
-path, directory, name = sys.argv[1:]
-with open(path) as file:
-    agent = json.load(file)
-agent["coder"] = {"adapter": "command", "directory": directory, "timeoutSeconds": 3 if name == "hangs" else 60,
-                  "command": ["/usr/bin/python3", "-S", "-E", "-B", "/coder/" + name + ".py"]}
-agent["protected"] = ["clerkd.py"]
-with open(path, "w") as file:
-    json.dump(agent, file)
-PY
-}
-
-# Walks the batch with this coding agent; $end and $why say how it ended.
-evolve() {
-    coder "$1"
+# Walks the batch with the coding agent coders/NAME.py; $end and $why say how it ended.
+evolve() { # NAME [SECONDS]
+    clerk_coder "$BATS_TEST_DIRNAME/coders" "$1" "${2:-60}"
     run moss evo start b-0001 --depth shallow --json
     [ "$status" -eq 1 ]
     end=$(moss evo status --json | /usr/bin/python3 -c 'import json, sys; print(json.load(sys.stdin)["evolution"]["end"])')
@@ -47,8 +37,7 @@ evolve() {
 nothing_is_left() {
     [ ! -e "$agent/worktrees" ]
     [ -z "$(ls "$MOSS_STORE/tmp")" ]
-    ! find /sys/fs/cgroup -maxdepth 3 -type d -name 'evo-clerk-*' 2>/dev/null | grep -q .
-    ! ps ax -o args | grep -q '[/]coder/'
+    [ -z "$(clerk_cgroup)" ]
     [ -z "$(git -C "$world/source" status --porcelain)" ]
 }
 
@@ -68,7 +57,7 @@ artifact() {
 }
 
 @test "one that hangs is killed in time" {
-    evolve hangs
+    evolve hangs 3
     failed_with "it was not done after 3 s"
 }
 
@@ -143,7 +132,7 @@ artifact() {
     [ "$end" = INCONCLUSIVE ]
     [[ $why == *"no plan was approved"* ]]
     artifact iterations/1/plan-2.json >/dev/null
-    ! artifact iterations/1/plan-3.json 2>/dev/null
+    run ! artifact iterations/1/plan-3.json
     artifact evidence/stage/review.json | grep -q REJECT_COMPLETENESS
 }
 
@@ -157,7 +146,7 @@ artifact() {
     visible=$(artifact private/reference.json | /usr/bin/python3 -c 'import json, sys; print(*(k for k, v in json.load(sys.stdin).items() if v["kind"] != "visible"))')
     [ -n "$visible" ]
     for id in $visible; do
-        ! artifact iterations/1/locate.json | grep -q "$id"
+        [[ "$(artifact iterations/1/locate.json)" != *"$id"* ]]
     done
     artifact iterations/1/locate.json | grep -q '"t-\|t-'
 }

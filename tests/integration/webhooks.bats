@@ -3,6 +3,7 @@
 # Web hooks: what is told when an evolution and a swap end, to whom, and that nothing depends on it.
 
 bats_require_minimum_version 1.5.0
+load ../lib/agent
 
 setup_file() {
     export MOSS_BUILD world
@@ -18,28 +19,19 @@ setup_file() {
 setup() {
     # shellcheck source=../lib/hooks.bash
     . "$BATS_TEST_DIRNAME/../lib/hooks.bash"
-    PATH=$MOSS_BUILD:$PATH
+    # shellcheck source=../lib/clerk.bash
+    . "$BATS_TEST_DIRNAME/../lib/clerk.bash"
     agent=$MOSS_STORE/agents/clerk
 }
 
 teardown() {
     hooks_end
-    if [ -n "${shim:-}" ]; then
-        kill "$shim" 2>/dev/null || true
-        wait "$shim" 2>/dev/null || true
-    fi
-}
-
-coder() { # NAME of coders/NAME.py
-    jq --arg directory "$BATS_TEST_DIRNAME/coders" --arg program "/coder/$1.py" \
-        '.coder = {adapter: "command", directory: $directory, timeoutSeconds: 60, command: ["/usr/bin/python3", "-S", "-E", "-B", $program]}' \
-        "$agent/agent.json" >"$agent/agent.json.new"
-    mv "$agent/agent.json.new" "$agent/agent.json"
+    agent_end_shim
 }
 
 # An evolution whose coding agent says nothing: it ends as FAILED.
 fail() {
-    coder nothing
+    clerk_coder "$BATS_TEST_DIRNAME/coders" nothing 60
     run -1 --separate-stderr moss evo start b-0001 --depth shallow --json
     [ "$(jq -r .end <<<"$output")" = FAILED ]
     evolution=$(jq -r .evolution <<<"$output")
@@ -48,28 +40,6 @@ fail() {
 # The last line about hooks in the ledger.
 recorded() { # FILTER
     git --git-dir "$agent/ledger.git" show "refs/evolutions/$evolution:webhooks.jsonl" | tail -1 | jq -r "$1"
-}
-
-# The shim's part of a swap that is committed.
-play_shim() {
-    install -d -m 0700 "$MOSS_RUN/clerk"
-    rm -f "$MOSS_RUN/clerk/shim.sock"
-    /usr/bin/python3 -B -E - "$MOSS_RUN/clerk/shim.sock" 3>&- <<'PY' &
-import socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-s.bind(sys.argv[1])
-s.listen(1)
-while True:
-    c, _ = s.accept()
-    c.recv(65536)
-    c.send(b'{"ok":true,"outcome":"committed","reason":"","pause_usec":1}')
-    c.close()
-PY
-    shim=$!
-    until [ -S "$MOSS_RUN/clerk/shim.sock" ]; do
-        kill -0 "$shim"
-        sleep 0.01
-    done
 }
 
 @test "an evolution that failed is told, with the token, once" {
@@ -143,7 +113,7 @@ PY
     moss evo apply --request "$BATS_TEST_TMPDIR/request"
     [ ! -e "$hooks/1.json" ]
     ssh-keygen -q -Y sign -f "$world/key" -n moss-consent "$BATS_TEST_TMPDIR/request"
-    play_shim
+    agent_play_shim '{"ok":true,"outcome":"committed","reason":"","pause_usec":1}'
     run -0 moss evo apply --request "$BATS_TEST_TMPDIR/request" --consent "$BATS_TEST_TMPDIR/request.sig"
     [ "$(hooks_payload 1 '"\(.event) \(.batch) \(.outcome)"')" = "apply-complete b-0001 committed" ]
     [ ! -e "$hooks/2.json" ]

@@ -94,6 +94,22 @@ clerk_evidence() { # fault, options of the users…
     moss evo catch-up
 }
 
+# The control group of this world's evolutions, where there is one: while it is there, a process of theirs may be, too.
+clerk_cgroup() {
+    local hierarchy
+    hierarchy=$(awk '$(NF - 2) == "cgroup2" { print $5; exit }' /proc/self/mountinfo)
+    find "$hierarchy" -maxdepth 4 -name "evo-clerk-$(printf %s "$MOSS_STORE/agents/clerk" | sha256sum | cut -c 1-8)" 2>/dev/null
+}
+
+# Makes DIRECTORY/NAME.py the coding agent.
+clerk_coder() { # directory, name, seconds
+    local file=$MOSS_STORE/agents/clerk/agent.json
+    jq --arg directory "$1" --arg program "/coder/$2.py" --argjson seconds "$3" \
+        '.coder = {adapter: "command", directory: $directory, timeoutSeconds: $seconds, command: ["/usr/bin/python3", "-S", "-E", "-B", $program]}' \
+        "$file" >"$file.new"
+    mv "$file.new" "$file"
+}
+
 clerk_end() {
     moss-shim stop clerk >/dev/null 2>&1 || true
     [ -z "${model_pid:-}" ] || kill "$model_pid" 2>/dev/null || true
