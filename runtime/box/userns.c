@@ -6,6 +6,8 @@
 #include "runtime/base/process.h"
 #include "runtime/base/strbuf.h"
 
+#define MAP_BYTES_MAX 4096U /* map_write() of the kernel: less than a page */
+
 uint32_t userns_range(pid_t pid)
 {
     return 0x80000000U + (uint32_t) pid % 32767U * USERNS_IDS;
@@ -32,6 +34,8 @@ static int map_by_kernel(pid_t pid, const char *file, const IdMap *maps, size_t 
         (void) strbuf_addf(&b, "%u %u %u\n", maps[i].inside, maps[i].outside, maps[i].count);
     if (b.failed)
         return error_errnof(e, -ENOMEM, "id maps");
+    if (b.len >= MAP_BYTES_MAX)
+        return error_setf(e, -E2BIG, "%s: %zu id mappings of %zu bytes are more than the kernel takes", file, n, b.len);
     snprintf(path, sizeof(path), "/proc/%d/%s", (int) pid, file);
     return write_file(path, b.data ? b.data : "", b.len, e);
 }

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+#include "rootfs.h"
 #include "runtime/base/fd.h"
 #include "sync.h"
 
@@ -125,7 +126,7 @@ static int open_cwd(const char *cwd)
 
         if (root < 0)
             return -errno;
-        fd = openat_beneath(root, cwd[strspn(cwd, "/")] ? cwd + strspn(cwd, "/") : ".", O_PATH | O_DIRECTORY, 0);
+        fd = rootfs_open(root, cwd, ROOTFS_EXISTING);
         close(root);
         return (int) fd;
     }
