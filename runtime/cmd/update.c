@@ -7,38 +7,74 @@
 #include "runtime/base/json.h"
 #include "runtime/oci/scope.h"
 
+typedef enum Kind {
+    KIND_NUMBER,
+    KIND_SIZE,
+    KIND_TEXT,
+} Kind;
+
 typedef struct Limit {
     const char *option, *group, *key;
-    bool text;
+    Kind kind;
 } Limit;
 
 static const Limit limits[] = {
-    {"memory", "memory", "limit", false},
-    {"memory-swap", "memory", "swap", false},
-    {"memory-reservation", "memory", "reservation", false},
-    {"cpu-share", "cpu", "shares", false},
-    {"cpu-shares", "cpu", "shares", false},
-    {"cpu-quota", "cpu", "quota", false},
-    {"cpu-period", "cpu", "period", false},
-    {"cpu-burst", "cpu", "burst", false},
-    {"cpu-idle", "cpu", "idle", false},
-    {"cpuset-cpus", "cpu", "cpus", true},
-    {"cpuset-mems", "cpu", "mems", true},
-    {"blkio-weight", "blockIO", "weight", false},
-    {"pids-limit", "pids", "limit", false},
+    {"memory", "memory", "limit", KIND_SIZE},
+    {"memory-swap", "memory", "swap", KIND_SIZE},
+    {"memory-reservation", "memory", "reservation", KIND_SIZE},
+    {"cpu-share", "cpu", "shares", KIND_NUMBER},
+    {"cpu-shares", "cpu", "shares", KIND_NUMBER},
+    {"cpu-quota", "cpu", "quota", KIND_NUMBER},
+    {"cpu-period", "cpu", "period", KIND_NUMBER},
+    {"cpu-burst", "cpu", "burst", KIND_NUMBER},
+    {"cpu-idle", "cpu", "idle", KIND_NUMBER},
+    {"cpu-rt-period", "cpu", "realtimePeriod", KIND_NUMBER},
+    {"cpu-rt-runtime", "cpu", "realtimeRuntime", KIND_NUMBER},
+    {"cpuset-cpus", "cpu", "cpus", KIND_TEXT},
+    {"cpuset-mems", "cpu", "mems", KIND_TEXT},
+    {"blkio-weight", "blockIO", "weight", KIND_NUMBER},
+    {"pids-limit", "pids", "limit", KIND_NUMBER},
 };
+
+/* "64M", "1.5g", "300KiB", "4096", "-1": powers of 1024. */
+static int read_size(const char *option, const char *text, int64_t *ret, Error *e)
+{
+    static const char units[] = "bkmgtp";
+    const char *digits = text + (*text == '-'), *unit = digits + strspn(digits, "0123456789."), *rest;
+    double n = strtod(text, NULL);
+    const char *at = *unit ? strchr(units, *unit | 0x20) : units;
+
+    rest = *unit && at ? unit + 1 : unit;
+    if (at && at > units && (*rest == 'i' || *rest == 'I'))
+        rest++;
+    if (at && at > units && (*rest == 'b' || *rest == 'B'))
+        rest++;
+    for (const char *u = units; at && u < at; u++)
+        n *= 1024;
+    if (!at || *rest || unit == digits || n > 9e18 || (n < 0 && !streq(text, "-1")) ||
+        strchr(digits, '.') != strrchr(digits, '.'))
+        return error_setf(e, -EINVAL, "--%s \"%s\": is no size like 4096, 64M, 1.5G, -1", option, text);
+    *ret = (int64_t) n;
+    return 0;
+}
 
 static int set_limit(json_t *resources, const Limit *l, const char *value, Error *e)
 {
     json_t *group = json_object_get(resources, l->group);
+    char option[32];
     int64_t n = 0;
-    int r = l->text ? 0 : cmd_number(l->option, value, INT64_MIN, INT64_MAX, &n, e);
+    int r = 0;
 
+    snprintf(option, sizeof(option), "--%s", l->option);
+    if (l->kind == KIND_SIZE)
+        r = read_size(l->option, value, &n, e);
+    else if (l->kind == KIND_NUMBER)
+        r = cmd_number(option, value, INT64_MIN, INT64_MAX, &n, e);
     if (r < 0)
         return r;
     if (!group)
         json_object_set_new(resources, l->group, group = json_object());
-    return json_object_set_new(group, l->key, l->text ? json_string(value) : json_integer(n)) < 0
+    return json_object_set_new(group, l->key, l->kind == KIND_TEXT ? json_string(value) : json_integer(n)) < 0
                ? error_setf(e, -EINVAL, "--%s \"%s\": is not valid", l->option, value)
                : 0;
 }

@@ -194,6 +194,12 @@ static int set_number(const ContainerCgroup *g, const char *limit, const char *f
     return set(g, limit, file, n < 0 || n == INT64_MAX ? "max" : value, e);
 }
 
+/* "No limit" is written only where there is one to be lifted. */
+static bool wanted(const ContainerCgroup *g, const char *controller, int64_t n)
+{
+    return n > 0 || (n < 0 && g->fd >= 0 && cgroup_has(g->fd, controller));
+}
+
 static int refuse(const json_t *o, const char *group, const char *const *keys, Error *e)
 {
     for (; *keys; keys++) {
@@ -210,6 +216,7 @@ static int apply_memory(const ContainerCgroup *g, const json_t *o, Error *e)
     static const char *const gone[] = {"kernel", "kernelTCP", "swappiness", "disableOOMKiller", NULL};
     JsonAt at = {"config.json", AT ".memory"};
     int64_t limit = 0, swap = 0, reservation = 0;
+    uint64_t now;
     int r;
 
     if ((r = json_want_integer(o, at, "limit", -1, INT64_MAX, &limit, e)) < 0 ||
@@ -217,16 +224,20 @@ static int apply_memory(const ContainerCgroup *g, const json_t *o, Error *e)
         (r = json_want_integer(o, at, "reservation", -1, INT64_MAX, &reservation, e)) < 0 ||
         (r = refuse(o, "memory", gone, e)) < 0)
         return r;
+    if (limit < 0 && swap == 0)
+        swap = -1;
+    if (swap > 0 && limit == 0 && g->fd >= 0 && cgroup_get(g->fd, "memory.max", NULL, &now) >= 0 && now < INT64_MAX)
+        limit = (int64_t) now;
     /* `swap` is memory and swap together, as cgroup v1 counted it */
     if (swap > 0 && (limit <= 0 || swap < limit))
         return error_setf(e, -EINVAL,
                           AT ".memory.swap: counts memory and swap together: it must be at least memory.limit");
-    if (limit > 0 && (r = set_number(g, "memory.limit", "memory.max", limit, e)) < 0)
+    if (wanted(g, "memory", limit) && (r = set_number(g, "memory.limit", "memory.max", limit, e)) < 0)
         return r;
-    if (swap > 0 &&
-        (r = set_number(g, "memory.swap", "memory.swap.max", swap == INT64_MAX ? swap : swap - limit, e)) < 0)
+    if (wanted(g, "memory", swap) &&
+        (r = set_number(g, "memory.swap", "memory.swap.max", swap < 0 || swap == INT64_MAX ? -1 : swap - limit, e)) < 0)
         return r;
-    if (reservation > 0 && (r = set_number(g, "memory.reservation", "memory.low", reservation, e)) < 0)
+    if (wanted(g, "memory", reservation) && (r = set_number(g, "memory.reservation", "memory.low", reservation, e)) < 0)
         return r;
     return 0;
 }
@@ -236,13 +247,29 @@ int64_t resources_cpu_weight(int64_t shares)
     return 1 + (MIN(MAX(shares, 2), 262144) - 2) * 9999 / 262142;
 }
 
+/* The part of cpu.max that is not given stays as it is. */
+static int apply_bandwidth(const ContainerCgroup *g, int64_t quota, int64_t period, Error *e)
+{
+    char value[64] = "max";
+    uint64_t now;
+
+    if (period <= 0 && !wanted(g, "cpu", quota))
+        return 0;
+    if (quota == 0 && g->fd >= 0 && cgroup_get(g->fd, "cpu.max", NULL, &now) >= 0 && now < INT64_MAX)
+        quota = (int64_t) now;
+    if (quota > 0)
+        snprintf(value, sizeof(value), "%" PRIi64, quota);
+    if (period > 0)
+        snprintf(value + strlen(value), sizeof(value) - strlen(value), " %" PRIi64, period);
+    return set(g, "cpu.quota", "cpu.max", value, e);
+}
+
 static int apply_cpu(const ContainerCgroup *g, const json_t *o, Error *e)
 {
     static const char *const gone[] = {"realtimeRuntime", "realtimePeriod", NULL};
     JsonAt at = {"config.json", AT ".cpu"};
     int64_t shares = 0, quota = 0, period = 0, burst = -1, idle = -1;
     const char *cpus = NULL, *mems = NULL;
-    char value[64];
     int r;
 
     if ((r = json_want_integer(o, at, "shares", 0, INT64_MAX, &shares, e)) < 0 ||
@@ -255,14 +282,8 @@ static int apply_cpu(const ContainerCgroup *g, const json_t *o, Error *e)
         return r;
     if (shares > 0 && (r = set_number(g, "cpu.shares", "cpu.weight", resources_cpu_weight(shares), e)) < 0)
         return r;
-    if (quota > 0 || period > 0) {
-        if (quota > 0)
-            snprintf(value, sizeof(value), "%" PRIi64 " %" PRIi64, quota, period > 0 ? period : 100000);
-        else
-            snprintf(value, sizeof(value), "max %" PRIi64, period);
-        if ((r = set(g, "cpu.quota", "cpu.max", value, e)) < 0)
-            return r;
-    }
+    if ((r = apply_bandwidth(g, quota, period, e)) < 0)
+        return r;
     if (burst >= 0 && (r = set_number(g, "cpu.burst", "cpu.max.burst", burst, e)) < 0)
         return r;
     if (idle >= 0 && (r = set_number(g, "cpu.idle", "cpu.idle", idle, e)) < 0)
@@ -403,7 +424,7 @@ static int apply_pids(const ContainerCgroup *g, const json_t *o, Error *e)
     int64_t limit = 0;
     int r = json_want_integer(o, (JsonAt){"config.json", AT ".pids"}, "limit", -1, INT64_MAX, &limit, e);
 
-    return r < 0 || limit <= 0 ? r : set_number(g, "pids.limit", "pids.max", limit, e);
+    return r < 0 || !wanted(g, "pids", limit) ? r : set_number(g, "pids.limit", "pids.max", limit, e);
 }
 
 static int apply_devices(const ContainerCgroup *g, const json_t *rules, Error *e)

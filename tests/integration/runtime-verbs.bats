@@ -189,3 +189,41 @@ notified() {
     [ "$status" -eq 1 ]
     [[ $output == *"ps: exit status 1"* ]]
 }
+
+@test "update: every option reaches the limit that it names, sizes may have units" {
+    program sleep 1000
+    create_container
+    has() { grep -qw "$1" "$(unified)/cgroup.controllers"; }
+    while read -r option value controller file expected; do
+        if has "$controller"; then
+            moss update "$option" "$value" "$id"
+            [ "$(cat "$(unified)/moss/$id/$file")" = "$expected" ]
+        else
+            run moss update "$option" "$value" "$id"
+            [ "$value" != -1 ] || continue
+            [ "$status" -eq 1 ]
+            [[ $output == *"controller \"$controller\" is not available"* ]]
+        fi
+    done <<'END'
+--memory 64M memory memory.max 67108864
+--memory-reservation 1.5MiB memory memory.low 1572864
+--memory -1 memory memory.max max
+--cpu-share 1024 cpu cpu.weight 39
+--cpu-quota 20000 cpu cpu.max 20000 100000
+--cpu-period 50000 cpu cpu.max 20000 50000
+--cpu-burst 1000 cpu cpu.max.burst 1000
+--cpu-idle 1 cpu cpu.idle 1
+--cpuset-cpus 0 cpuset cpuset.cpus 0
+--cpuset-mems 0 cpuset cpuset.mems 0
+--pids-limit 100 pids pids.max 100
+--blkio-weight 10 io io.weight default 1
+END
+    for wrong in "--memory 1.5.5M" "--memory 5x" "--memory -2" "--memory 64Mbb" "--pids-limit five" "--cpu-rt-period 1000" "--cpu-rt-runtime 900"; do
+        run moss update ${wrong% *} "${wrong#* }" "$id"
+        [ "$status" -eq 1 ]
+    done
+    [[ $output == *"cpu.realtimeRuntime: cgroup v2 has no such limit"* ]]
+    moss update --resources - "$id" <<<'{}'
+    run moss update --resources - "$id" <<<'{"pids": {"limit": "many"}}'
+    [[ $output == *"pids.limit: is a string"* ]]
+}
