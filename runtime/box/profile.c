@@ -9,13 +9,14 @@
 #include "runtime/base/rundir.h"
 #include "seccomp.h"
 
-/* Named profiles and the cache of what they compile to.
+/* Named profiles, and the cache of what profiles compile to.
  *
  * The profiles of profiles/seccomp/ are part of the object file, so that a static program needs no file to make a box. An operator's
  * /etc/moss/seccomp/NAME.json goes before one. */
 
 #define OVERRIDES "/etc/moss/seccomp"
 #define PROFILE_MAX ((size_t) 256 << 10)
+#define CACHED_MAX 64
 #define FORMAT "moss-seccomp-1"
 
 #define EMBED(symbol, file)                                                                                            \
@@ -60,17 +61,21 @@ static int find_profile(const char *name, Text *ret, char **ret_owned, Error *e)
     return 0;
 }
 
-static void digest(const Text *text, char ret[static DIGEST_SIZE])
+/* Everything but the profile that a program depends on. */
+static void digest_begin(Hash *h)
 {
     const struct scmp_version *v = seccomp_version();
     unsigned about[] = {v->major, v->minor, v->micro, seccomp_arch_native()};
-    Hash h;
 
-    hash_init(&h);
-    hash_adds(&h, FORMAT);
-    hash_add(&h, about, sizeof(about));
-    hash_add(&h, text->data, text->len);
-    hash_final(&h, ret);
+    hash_init(h);
+    hash_adds(h, FORMAT);
+    hash_add(h, about, sizeof(about));
+}
+
+static int digest_part(const char *data, size_t len, void *hash)
+{
+    hash_add(hash, data, len);
+    return 0;
 }
 
 /* The directory belongs to us and nobody else may write to it: run_directory() sees to that. */
@@ -105,12 +110,31 @@ static int from_cache(int cache, const char *key, SeccompFilter *ret)
     return 0;
 }
 
+/* Engines make a profile for every set of options, so there is an end to how many are kept. */
+static void make_room(int cache)
+{
+    int fd = openat(cache, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *de;
+    size_t n = 0;
+
+    while (d && (de = readdir(d)))
+        n++;
+    if (n < CACHED_MAX)
+        return;
+    rewinddir(d);
+    while ((de = readdir(d)))
+        if (digest_valid(de->d_name))
+            (void) unlinkat(cache, de->d_name, 0);
+}
+
 static void to_cache(int cache, const char *key, const SeccompFilter *f)
 {
-    struct sock_filter *all = calloc((size_t) f->n + 1, sizeof(*all));
+    struct sock_filter *all = cache < 0 || f->notify ? NULL : calloc((size_t) f->n + 1, sizeof(*all));
 
     if (!all)
         return;
+    make_room(cache);
     memcpy(all, &f->flags, sizeof(f->flags));
     memcpy(all + 1, f->code, f->n * sizeof(*all));
     (void) file_write_at(cache, key, all, ((size_t) f->n + 1) * sizeof(*all), 0600, 0);
@@ -124,12 +148,15 @@ int seccomp_profile(const char *name, SeccompFilter *ret, Error *e)
     _cleanup_close_ int cache = -EBADF;
     char key[DIGEST_SIZE];
     Text text = {};
+    Hash h;
     int r;
 
     r = find_profile(name, &text, &owned, e);
     if (r < 0)
         return r;
-    digest(&text, key);
+    digest_begin(&h);
+    hash_add(&h, text.data, text.len);
+    hash_final(&h, key);
     cache = open_cache();
     if (cache >= 0 && from_cache(cache, key, ret) >= 0)
         return 0;
@@ -138,7 +165,24 @@ int seccomp_profile(const char *name, SeccompFilter *ret, Error *e)
         r = seccomp_compile(profile, ret, e);
     if (r < 0)
         return error_wrapf(e, r, "seccomp profile %s", name);
-    if (cache >= 0 && !ret->notify)
-        to_cache(cache, key, ret);
+    to_cache(cache, key, ret);
     return 0;
+}
+
+int seccomp_compile_cached(const json_t *profile, SeccompFilter *ret, Error *e)
+{
+    _cleanup_close_ int cache = open_cache();
+    char key[DIGEST_SIZE];
+    Hash h;
+    int r;
+
+    digest_begin(&h);
+    (void) json_dump_callback(profile, digest_part, &h, JSON_COMPACT);
+    hash_final(&h, key);
+    if (cache >= 0 && from_cache(cache, key, ret) >= 0)
+        return 0;
+    r = seccomp_compile(profile, ret, e);
+    if (r >= 0)
+        to_cache(cache, key, ret);
+    return r;
 }

@@ -224,7 +224,7 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
         (r = open_console(c, attended, e)) < 0)
         return r;
     if (c->config->seccomp && ((r = handover_check(c->config->seccomp, e)) < 0 ||
-                               (r = seccomp_compile(c->config->seccomp, &c->launch.filter, e)) < 0))
+                               (r = seccomp_compile_cached(c->config->seccomp, &c->launch.filter, e)) < 0))
         return r;
     c->dir = state_create(c->rt->root, id, e);
     if (c->dir < 0)

@@ -117,7 +117,7 @@ static int prepare(Joining *j, const Container *c, const Config *config, const E
     if ((r = process_labels_check(o->process, NULL, e)) < 0)
         return r;
     if (config->seccomp && ((r = handover_check(config->seccomp, e)) < 0 ||
-                            (r = seccomp_compile(config->seccomp, &j->launch.filter, e)) < 0))
+                            (r = seccomp_compile_cached(config->seccomp, &j->launch.filter, e)) < 0))
         return r;
     j->first = state_pidfd(&c->state);
     if (j->first < 0)

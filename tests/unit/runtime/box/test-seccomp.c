@@ -173,6 +173,34 @@ TEST(a_cached_filter_is_the_compiled_one_and_a_damaged_cache_does_no_harm)
     test_directory_remove(&d);
 }
 
+TEST(the_cache_of_objects_tells_them_apart_and_does_not_grow_without_end)
+{
+    TestDirectory d = test_directory_make();
+    _cleanup_closedir_ DIR *cache = NULL;
+    Error e = {};
+    int fd, n = 0;
+
+    assert_int_equal(setenv("MOSS_RUN", d.path, 1), 0);
+    for (int round = 0; round < 2; round++)
+        for (int number = 1; number <= 100; number++) {
+            _cleanup_(seccomp_filter_done) SeccompFilter f = {};
+            _cleanup_json_ json_t *o =
+                json_pack("{s:s,s:[{s:[s],s:s,s:i}]}", "defaultAction", "SCMP_ACT_ALLOW", "syscalls", "names",
+                          "getppid", "action", "SCMP_ACT_ERRNO", "errnoRet", number);
+
+            assert_int_equal(seccomp_compile_cached(o, &f, &e), 0);
+            assert_int_equal(errno_under(&f, SYS_getppid, 0, 0, 0), number);
+        }
+    fd = openat(d.fd, ".seccomp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    cache = fdopendir(fd);
+    while (readdir(cache))
+        n++;
+    assert_in_range(n, 3, 70);
+    assert_int_equal(unsetenv("MOSS_RUN"), 0);
+    test_directory_remove(&d);
+}
+
 TEST(profiles_are_names_and_not_paths)
 {
     SeccompFilter f = {};
@@ -192,6 +220,7 @@ int main(void)
         UNIT(what_is_not_understood_is_refused_by_name),
         UNIT(the_profile_of_boxes_forbids_what_boxes_must_not_do),
         UNIT(a_cached_filter_is_the_compiled_one_and_a_damaged_cache_does_no_harm),
+        UNIT(the_cache_of_objects_tells_them_apart_and_does_not_grow_without_end),
         UNIT(profiles_are_names_and_not_paths),
     };
 
