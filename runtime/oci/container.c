@@ -28,6 +28,7 @@ void container_done(Container *c)
 int container_open(const Runtime *rt, const char *id, bool lock, Container *ret, Error *e)
 {
     _cleanup_(container_done) Container c = {.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
+    uint64_t frozen = 0;
     int r;
 
     c.dir = state_open(rt->root, id, lock, e);
@@ -40,6 +41,10 @@ int container_open(const Runtime *rt, const char *id, bool lock, Container *ret,
     if (r < 0)
         return r;
     c.status = state_status(c.dir, &c.state);
+    /* Frozen before it was started: it would never take notice of `start`. */
+    if (c.status == STATUS_CREATED && c.group.fd >= 0 && cgroup_get(c.group.fd, "cgroup.freeze", NULL, &frozen) >= 0 &&
+        frozen == 1)
+        c.status = STATUS_PAUSED;
     *ret = c;
     c = (Container){.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
     return 0;
@@ -193,8 +198,14 @@ static int kill_first(const Container *c, Error *e)
 static int delete_remains(const Runtime *rt, const char *id, Error *e)
 {
     _cleanup_close_ int dir = state_open(rt->root, id, true, e);
+    _cleanup_(config_freep) Config *config = NULL;
+    int r;
 
-    return dir < 0 ? dir : state_remove(rt->root, id, e);
+    if (dir < 0)
+        return dir;
+    if (config_load(dir, &config, NULL, NULL) >= 0 && (r = container_cgroup_remove_remains(config, id, e)) < 0)
+        return r;
+    return state_remove(rt->root, id, e);
 }
 
 int container_delete(const Runtime *rt, const char *id, bool force, Error *e)

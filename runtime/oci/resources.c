@@ -3,8 +3,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "device-filter.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
 #include "runtime/base/strbuf.h"
@@ -12,6 +14,7 @@
 #include "scope.h"
 
 #define AT "linux.resources"
+#define REMAINS_TIMEOUT (2 * USEC_PER_SEC)
 
 void container_cgroup_done(ContainerCgroup *g)
 {
@@ -142,6 +145,27 @@ int container_cgroup_remove(const ContainerCgroup *g, Error *e)
 
     /* somebody else has removed it meanwhile */
     return r == -ENOENT || r == -ENODEV || r >= 0 ? 0 : error_setf(e, r, "%s", why.text);
+}
+
+int container_cgroup_remove_remains(const Config *c, const char *id, Error *e)
+{
+    _cleanup_(container_cgroup_done) ContainerCgroup g = CONTAINER_CGROUP_INIT;
+    uint64_t deadline = clock_now() + REMAINS_TIMEOUT, populated = 0;
+
+    g.top = cgroup_open_top(NULL);
+    if (g.top < 0 || choose_path(c, id, &g.path, NULL) < 0)
+        return 0; /* so there was none */
+    g.fd = openat_beneath(g.top, g.path, O_PATH | O_DIRECTORY, 0);
+    if (g.fd < 0)
+        return 0;
+    while (cgroup_get(g.fd, "cgroup.events", "populated", &populated) >= 0 && populated) {
+        struct timespec tick = {.tv_nsec = 2000000};
+
+        if (clock_now() > deadline)
+            return 0;
+        nanosleep(&tick, NULL);
+    }
+    return container_cgroup_remove(&g, e);
 }
 
 /* ---- limits ---- */

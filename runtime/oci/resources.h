@@ -29,6 +29,9 @@ int container_cgroup_make(const Config *c, const char *id, ContainerCgroup *ret,
 int container_cgroup_open(const char *path, const char *unit, ContainerCgroup *ret, Error *e);
 /* Kills what is in it and removes it. */
 int container_cgroup_remove(const ContainerCgroup *g, Error *e);
+/* Removes that of a creation that was cut off before its place was recorded, by finding it again. What lives on in it is not of that creation, as
+ * that ends with its runtime: such a cgroup is left alone. */
+int container_cgroup_remove_remains(const Config *c, const char *id, Error *e);
 void container_cgroup_done(ContainerCgroup *g);
 
 /* Applies limits, device rules too; `o` may be NULL. */
