@@ -31,6 +31,13 @@ bool process_in_initial_userns(void)
     return stat("/proc/self/ns/user", &st) == 0 && st.st_ino == 0xEFFFFFFDU;
 }
 
+bool process_is_system(void)
+{
+    const char *run = getenv("XDG_RUNTIME_DIR");
+
+    return geteuid() == 0 && (!run || streq(run, "/run/user/0") || process_in_initial_userns());
+}
+
 int wait_status_code(int status)
 {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);

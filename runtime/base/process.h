@@ -35,4 +35,7 @@ int wait_status_code(int status);
 /* Are we in the initial user namespace, so that root is the host's root? */
 bool process_in_initial_userns(void);
 
+/* Are we root, and for the whole system? Root of a user namespace that an engine made for a user acts for that user: XDG_RUNTIME_DIR tells. */
+bool process_is_system(void);
+
 #endif

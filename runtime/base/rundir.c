@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "process.h"
 #include "strbuf.h"
 
 static char *run_path(const char *name)
@@ -13,7 +14,7 @@ static char *run_path(const char *name)
 
     if (v && *v)
         return xasprintf("%s/%s", v, name);
-    if (geteuid() == 0)
+    if (process_is_system())
         return xasprintf("/run/moss/%s", name);
     v = getenv("XDG_RUNTIME_DIR");
     if (v && v[0] == '/')

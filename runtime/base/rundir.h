@@ -2,7 +2,7 @@
 #ifndef MOSS_BASE_RUNDIR_H
 #define MOSS_BASE_RUNDIR_H
 
-/* Where what does not outlive a boot is kept: $MOSS_RUN, /run/moss as root, $XDG_RUNTIME_DIR/moss, /tmp/moss-UID. */
+/* Where what does not outlive a boot is kept: $MOSS_RUN, /run/moss as root of the system, $XDG_RUNTIME_DIR/moss, /tmp/moss-UID. */
 
 #include "error.h"
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "runtime/base/json.h"
+#include "runtime/base/strbuf.h"
 
 #define BIT(n) (UINT64_C(1) << (n))
 
@@ -51,11 +52,8 @@ static int parse_set(const json_t *o, const char *at, const char *key, uint64_t 
     if (r < 0)
         return r;
     for (size_t i = 0; names && names[i]; i++) {
-        if (caps_from_name(names[i], &bit) < 0)
-            return error_setf(e, -EINVAL, "%s.%s: no such capability: \"%s\"", at, key, names[i]);
-        if (!(have & bit))
-            return error_setf(e, -EPERM, "%s.%s: %s cannot be given: the caller does not have it", at, key, names[i]);
-        set |= bit;
+        if (caps_from_name(names[i], &bit) >= 0)
+            set |= bit & have;
     }
     *ret = set;
     return 0;
@@ -83,6 +81,26 @@ int caps_parse(const json_t *o, const char *at, CapSets *ret, Error *e)
         return error_setf(e, -EINVAL, "%s.ambient: holds a capability that is not both permitted and inheritable", at);
     *ret = s;
     return 0;
+}
+
+int caps_lacking(const json_t *o, bool own_namespace, char **ret)
+{
+    uint64_t have = own_namespace ? UINT64_MAX : caller_bounding();
+    _cleanup_(strbuf_done) StrBuf b = {};
+    const char *key, *name;
+    json_t *set, *v;
+    size_t i;
+
+    json_object_foreach ((json_t *) o, key, set)
+        json_array_foreach (set, i, v) {
+            uint64_t bit = 0;
+
+            name = json_string_value(v);
+            if (name && (caps_from_name(name, &bit) < 0 || !(have & bit)) && !(b.data && strstr(b.data, name)))
+                (void) strbuf_addf(&b, "%s%s", b.len > 0 ? ", " : "", name);
+        }
+    *ret = b.len > 0 || b.failed ? strbuf_take(&b) : NULL;
+    return b.failed ? -ENOMEM : 0;
 }
 
 int caps_drop_bounding(uint64_t keep)

@@ -18,9 +18,13 @@ typedef struct CapSets {
     uint64_t bounding, permitted, effective, inheritable, ambient;
 } CapSets;
 
-/* `o` NULL: all empty. A name that is unknown, a capability that the kernel or the caller does not have, and an ambient one that is not permitted and
- * inheritable too are errors (`at` names the object). */
+/* `o` NULL: all empty. What is not known or cannot be given is left out, as the specification demands; caps_lacking() tells. An ambient capability that
+ * is not permitted and inheritable too, and an effective one that is not permitted, are errors (`at` names the object). */
 int caps_parse(const json_t *o, const char *at, CapSets *ret, Error *e);
+
+/* The names that caps_parse() would leave out, "A, B", which the caller frees; NULL if there are none. `own_namespace`: in a user namespace of its own
+ * a process can have all that the kernel knows. */
+int caps_lacking(const json_t *o, bool own_namespace, char **ret);
 
 /* "CAP_NET_RAW" or "net_raw" to its bit; -EINVAL. */
 int caps_from_name(const char *name, uint64_t *ret_bit);

@@ -72,6 +72,9 @@ int cmd_number(const char *option, const char *text, int64_t min, int64_t max, i
 /* {"ociVersion":…,"id":…,"pid":…,"status":…,"bundle":…,"rootfs":…,"created":…,"owner":…,"annotations":…}, as `state` and `list` print it. */
 json_t *cmd_describe(const Container *c);
 
+/* A Warner of the Cli's: a record in --log or, if there is none, a line on standard error. */
+void cmd_warn(void *cli, const char *text);
+
 /* Prints a value and releases it. */
 int cmd_print(json_t *value, Error *e);
 

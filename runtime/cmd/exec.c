@@ -288,6 +288,7 @@ int verb_exec(Cli *cli, int argc, char **argv, Error *e)
     int r;
 
     cli->failure = 255; /* so that it is not taken for the program's own */
+    o.exec.warner = (Warner){cmd_warn, cli};
     if ((r = parse(&o, argc, argv, e)) < 0 || (r = guard_self(cli->argv, e)) < 0 ||
         (r = container_take_fds(o.exec.preserve_fds, e)) < 0)
         return r;

@@ -67,7 +67,7 @@ int cmd_print(json_t *value, Error *e)
 }
 
 /* One record, which names the whole cause: engines show the last one only. */
-static void log_error(const Cli *cli, const Error *e)
+static void log_record(const Cli *cli, const char *level, const char *what)
 {
     _cleanup_free_ char *line = NULL;
     _cleanup_close_ int fd = -EBADF;
@@ -75,17 +75,18 @@ static void log_error(const Cli *cli, const Error *e)
 
     clock_iso8601(now);
     if (cli->log_json) {
-        json_t *o = json_pack("{s:s%, s:s, s:s}", "msg", e->text, strlen(e->text), "level", "error", "time", now);
+        json_t *o = json_pack("{s:s, s:s, s:s}", "msg", what, "level", level, "time", now);
         _cleanup_free_ char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 
         json_decref(o);
         line = xasprintf("%s\n", text ? text : "{\"level\":\"error\",\"msg\":\"an error that is not valid UTF-8\"}");
     } else {
-        json_t *o = json_stringn(e->text, strlen(e->text));
+        json_t *o = json_string(what);
         _cleanup_free_ char *text = o ? json_dumps(o, JSON_ENCODE_ANY) : NULL; /* for its quotes */
 
         json_decref(o);
-        line = xasprintf("time=\"%s\" level=error msg=%s\n", now, text ? text : "\"an error that is not valid UTF-8\"");
+        line = xasprintf("time=\"%s\" level=%s msg=%s\n", now, level,
+                         text ? text : "\"an error that is not valid UTF-8\"");
     }
     if (line && streq(cli->log, "/dev/stderr")) {
         fputs(line, stderr); /* a symlink, and often to what cannot be opened */
@@ -96,12 +97,22 @@ static void log_error(const Cli *cli, const Error *e)
         fprintf(stderr, "moss-runtime: --log %s: %s\n", cli->log, strerror(errno));
 }
 
+void cmd_warn(void *cli, const char *text)
+{
+    const Cli *c = cli;
+
+    if (c->log)
+        log_record(c, "warning", text);
+    else
+        fprintf(stderr, "moss-runtime: warning: %s\n", text);
+}
+
 static int report(const Cli *cli, int code, Error *e)
 {
     if (!*e->text)
         error_errnof(e, code, "failed");
     if (cli->log)
-        log_error(cli, e);
+        log_record(cli, "error", e->text);
     if (!cli->log || !streq(cli->log, "/dev/stderr"))
         fprintf(stderr, "moss-runtime: %s\n", e->text);
     return cli->failure ? cli->failure : 1;

@@ -11,6 +11,12 @@ typedef struct Runtime {
     int root; /* directory of all containers' state */
 } Runtime;
 
+/* Is told of what is left out of a configuration, a sentence each. */
+typedef struct Warner {
+    void (*say)(void *userdata, const char *text); /* NULL: nobody is */
+    void *userdata;
+} Warner;
+
 typedef struct CreateOptions {
     const char *bundle;         /* NULL: the current directory */
     const char *pid_file;       /* NULL: none */
@@ -20,6 +26,7 @@ typedef struct CreateOptions {
     bool keep_keyring; /* --no-new-keyring */
     bool systemd;      /* the cgroup is made by systemd */
     bool keep;         /* run: leave the state of the ended container */
+    Warner warner;
 } CreateOptions;
 
 /* Up to "created". On failure nothing is left. */
@@ -59,6 +66,7 @@ typedef struct ExecOptions {
     unsigned preserve_fds;
     bool detach;
     bool ignore_paused;
+    Warner warner;
 } ExecOptions;
 
 /* The options' process is that of config.json until the caller changes it, which needs the configuration: this reads it from the container's state. */
@@ -73,5 +81,7 @@ int container_exec(const Container *c, const Config *config, const ExecOptions *
 int container_take_fds(unsigned preserve_fds, Error *e);
 int container_write_pid_file(const char *path, pid_t pid, Error *e);
 int container_oom_score(pid_t pid, const ConfigProcess *p, Error *e);
+/* Warns of capabilities that the process will not have. */
+void container_check_caps(const Config *c, const ConfigProcess *p, const Warner *w);
 
 #endif

@@ -108,6 +108,17 @@ int container_oom_score(pid_t pid, const ConfigProcess *p, Error *e)
     return 0;
 }
 
+void container_check_caps(const Config *c, const ConfigProcess *p, const Warner *w)
+{
+    _cleanup_free_ char *lacking = NULL, *text = NULL;
+
+    if (!w->say || caps_lacking(p->capabilities, c->namespaces[NS_USER].wanted, &lacking) < 0 || !lacking)
+        return;
+    text = xasprintf("process.capabilities: left out, as they are unknown or cannot be given here: %s", lacking);
+    if (text)
+        w->say(w->userdata, text);
+}
+
 /* An absolute path of what fd refers to. */
 static char *path_of(int fd)
 {
@@ -234,6 +245,7 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
         return error_errnof(e, r, "state of container \"%s\"", id);
     if ((!c->options->systemd && (r = make_cgroup(c, e)) < 0) || (!attended && (r = open_start_socket(c, e)) < 0))
         return r;
+    container_check_caps(c->config, &c->config->process, &c->options->warner);
     c->launch.preserve_fds = c->options->preserve_fds;
     c->launch.new_keyring = !c->options->keep_keyring;
     r = mounts_init(&c->launch.mounts, c->config, openat(c->bundle, ".", O_PATH | O_DIRECTORY | O_CLOEXEC), e);

@@ -127,6 +127,7 @@ static int prepare(Joining *j, const Container *c, const Config *config, const E
     j->cgroup = open_cgroup(c, o, e);
     if (j->cgroup < 0 && j->cgroup != -EBADF)
         return j->cgroup;
+    container_check_caps(config, o->process, &o->warner);
     j->launch.config = config;
     j->launch.process = o->process;
     j->launch.process_at = "process.capabilities";

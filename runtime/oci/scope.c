@@ -74,12 +74,6 @@ int scope_names(const char *cgroups_path, const char *id, bool system, char **re
 
 /* ---- the manager ---- */
 
-/* Root of a user namespace whose user has a manager is that user. */
-static bool is_system(void)
-{
-    return geteuid() == 0 && (process_in_initial_userns() || !getenv("XDG_RUNTIME_DIR"));
-}
-
 /* The manager's own socket does without the bus and what else is said on it; where that is not to be had, the bus. */
 static int connect_manager(bool system, Bus *ret, Error *e)
 {
@@ -89,15 +83,18 @@ static int connect_manager(bool system, Bus *ret, Error *e)
     _cleanup_free_ char *usual =
         run ? xasprintf("unix:path=%s/%s", run, system ? "dbus/system_bus_socket" : "bus") : NULL;
     uint64_t deadline = clock_now() + SCOPE_TIMEOUT;
+    Error first = {};
+    int r;
 
     if (!run && !bus)
         return error_setf(
             e, -ENOENT, "systemd of this user: neither XDG_RUNTIME_DIR nor DBUS_SESSION_BUS_ADDRESS says where it is");
     if (run && (!own || !usual))
         return error_errnof(e, -ENOMEM, "systemd");
-    if (own && bus_connect(own, true, deadline, ret, NULL) >= 0)
+    if (own && bus_connect(own, true, deadline, ret, &first) >= 0)
         return 0;
-    return bus_connect(bus && *bus ? bus : usual, false, deadline, ret, e);
+    r = bus_connect(bus && *bus ? bus : usual, false, deadline, ret, e);
+    return r < 0 ? error_wrapf(e, r, "systemd cannot be reached: %s%s", first.text, *first.text ? "; " : "") : 0;
 }
 
 /* A bus passes on only the signals that somebody asked for. */
@@ -243,7 +240,7 @@ static int start(const Config *c, const char *id, pid_t pid, char **ret_unit, Er
     _cleanup_(strbuf_done) StrBuf properties = {};
     _cleanup_(bus_done) Bus bus = BUS_INIT;
     _cleanup_free_ char *unit = NULL, *slice = NULL;
-    bool system = is_system();
+    bool system = process_is_system();
     int r;
 
     if ((r = scope_names(c->cgroups_path, id, system, &unit, &slice, e)) < 0 ||
@@ -320,7 +317,7 @@ static int find_cgroup(const Config *c, pid_t pid, const char *unit, ContainerCg
 static int stop(const char *unit, Error *e)
 {
     _cleanup_(bus_done) Bus bus = BUS_INIT;
-    int r = connect_manager(is_system(), &bus, e);
+    int r = connect_manager(process_is_system(), &bus, e);
 
     return r < 0 ? r : scope_stop_unit(&bus, unit, e);
 }
@@ -366,7 +363,7 @@ int scope_update(const ContainerCgroup *g, const json_t *resources, Error *e)
     array = bus_open_array(&body, 8);
     scope_put_limits(&body, resources);
     bus_close_array(&body, array, 8);
-    r = connect_manager(is_system(), &bus, e);
+    r = connect_manager(process_is_system(), &bus, e);
     if (r >= 0)
         r = bus_call(&bus, &call, &body, &reply, e);
     if (r < 0)
