@@ -150,6 +150,7 @@ demo: dependencies
 	MOSS_BUILD=$(abspath $(BUILD)) tests/demo/demo
 
 bench: dependencies
+	@packaging/install-dependencies bench
 	$(MAKE) all $(BENCHES) $(HELPERS)
 	MOSS_BUILD=$(abspath $(BUILD)) tests/bench/run
 
@@ -178,7 +179,7 @@ help:
 	@echo 'make                 all programs, in build/'
 	@echo 'make demo            an agent with a fault is kept, evolved, swapped, rolled back (FAULT=name picks the fault)'
 	@echo 'make check           unit and integration tests (SANITIZE=1: with ASan and UBSan)'
-	@echo 'make bench           the repair table and the cost of a trial'
+	@echo 'make bench           what containers and trials cost, and the repair table (BENCH=runtimes|trials|repair)'
 	@echo 'make lint            formatting, static analysis, forbidden calls'
 	@echo 'make install         DESTDIR=, PREFIX=/usr/local;  make uninstall takes it away'
 
