@@ -9,8 +9,9 @@
  * error of a command that fails, which ends everything.
  *
  * Prints a line for each: label, median and 10th and 95th percentile of microseconds, median of the processor time in microseconds (of what was
- * waited for), peak resident set of the largest process in KiB. */
+ * waited for), peak resident set of the largest process in KiB, median of the instructions in thousands (0 where the machine cannot count them). */
 
+#include <linux/perf_event.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -22,9 +23,25 @@ typedef struct Contender {
     char *label;
     const char *command;
     char root[32]; /* of the floor */
-    uint64_t *nsec, *cpu_nsec;
+    uint64_t *nsec, *cpu_nsec, *instructions;
     long rss_kib;
 } Contender;
+
+/* Counts what this process does from here on, and all that it starts. Many virtual machines have no such counter. */
+static int open_instructions(void)
+{
+    struct perf_event_attr attr = {
+        .type = PERF_TYPE_HARDWARE, .size = sizeof(attr), .config = PERF_COUNT_HW_INSTRUCTIONS, .inherit = 1};
+
+    return (int) syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+static uint64_t instructions_so_far(int counter)
+{
+    uint64_t n;
+
+    return counter >= 0 && read(counter, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
 
 static uint64_t cpu_nsec(const struct rusage *u)
 {
@@ -140,9 +157,9 @@ static void run_floor(const Contender *c, unsigned at_once, uint64_t *cpu)
     *cpu += cpu_so_far() - before;
 }
 
-static void one_round(Contender *c, size_t round, unsigned at_once)
+static void one_round(Contender *c, size_t round, unsigned at_once, int counter)
 {
-    uint64_t began = bench_nsec(), cpu = 0;
+    uint64_t before = instructions_so_far(counter), began = bench_nsec(), cpu = 0;
 
     if (*c->root)
         run_floor(c, at_once, &cpu);
@@ -150,6 +167,7 @@ static void one_round(Contender *c, size_t round, unsigned at_once)
         run(c, (unsigned) round * at_once, at_once, &cpu);
     c->nsec[round] = bench_nsec() - began;
     c->cpu_nsec[round] = cpu;
+    c->instructions[round] = instructions_so_far(counter) - before;
 }
 
 static void prepare(Contender *c, char *argument, size_t rounds)
@@ -164,8 +182,9 @@ static void prepare(Contender *c, char *argument, size_t rounds)
     *c = (Contender){.label = argument,
                      .command = equals + 1,
                      .nsec = calloc(rounds, sizeof(uint64_t)),
-                     .cpu_nsec = calloc(rounds, sizeof(uint64_t))};
-    if (!c->nsec || !c->cpu_nsec)
+                     .cpu_nsec = calloc(rounds, sizeof(uint64_t)),
+                     .instructions = calloc(rounds, sizeof(uint64_t))};
+    if (!c->nsec || !c->cpu_nsec || !c->instructions)
         bench_die("calloc");
     if (*c->command == '@')
         close(bench_make_root(c->command + 1, c->root));
@@ -175,18 +194,21 @@ static void report(Contender *c, size_t rounds)
 {
     double median = bench_median(c->nsec, rounds);
 
-    printf("%s\t%.0f\t%.0f\t%.0f\t%.0f\t%ld\n", c->label, median, (double) c->nsec[rounds / 10] / 1000,
-           (double) c->nsec[rounds * 95 / 100] / 1000, bench_median(c->cpu_nsec, rounds), c->rss_kib);
+    printf("%s\t%.0f\t%.0f\t%.0f\t%.0f\t%ld\t%.0f\n", c->label, median, (double) c->nsec[rounds / 10] / 1000,
+           (double) c->nsec[rounds * 95 / 100] / 1000, bench_median(c->cpu_nsec, rounds), c->rss_kib,
+           bench_median(c->instructions, rounds));
     if (*c->root)
         (void) rm_rf_at(AT_FDCWD, c->root);
     free(c->nsec);
     free(c->cpu_nsec);
+    free(c->instructions);
 }
 
 int main(int argc, char **argv)
 {
     size_t rounds = argc > 3 ? strtoul(argv[1], NULL, 10) : 0, n = argc > 3 ? (size_t) argc - 3 : 0;
     unsigned at_once = argc > 3 ? (unsigned) strtoul(argv[2], NULL, 10) : 0;
+    _cleanup_close_ int counter = open_instructions();
     _cleanup_free_ Contender *contenders = calloc(n + 1, sizeof(*contenders));
 
     if (rounds == 0 || at_once == 0 || at_once > 1000 || !contenders) {
@@ -197,7 +219,7 @@ int main(int argc, char **argv)
         prepare(&contenders[i], argv[3 + i], rounds);
     for (size_t r = 0; r < rounds; r++)
         for (size_t i = 0; i < n; i++)
-            one_round(&contenders[i], r, at_once);
+            one_round(&contenders[i], r, at_once, counter);
     for (size_t i = 0; i < n; i++)
         report(&contenders[i], rounds);
     return 0;
