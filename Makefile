@@ -77,7 +77,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(shell find tests/unit 
 
 # ---- programs ------------------------------------------------------------------------------------------------------------
 
-.PHONY: all check check-unit check-integration demo bench install uninstall lint format clean dependencies help
+.PHONY: all check check-unit check-integration check-guests guests demo bench install uninstall lint format clean dependencies help
 all: $(PROGRAMS)
 
 # One list for the linker to walk again until nothing is missing: the archives refer to one another only downwards, their users do not care.
@@ -145,6 +145,18 @@ check: dependencies
 	$(MAKE) check-unit
 	$(MAKE) check-integration
 
+# Engines (podman, containerd) that use moss-runtime, in Debian guests: images are made once and kept in $(GUESTS).
+GUESTS ?= $(BUILD)/guests
+GUEST ?= bookworm trixie
+SUITE ?=
+guests: $(patsubst %,$(GUESTS)/%.img,$(GUEST))
+$(GUESTS)/%.img: tests/guests/image tests/guests/customise
+	@packaging/install-dependencies guests
+	$(call say,GUEST,$*)
+	$(Q)tests/guests/image $* $(GUESTS)
+check-guests: guests $(BUILD)/moss-runtime
+	MOSS_BUILD=$(abspath $(BUILD)) tests/guests/check $(GUESTS) "$(GUEST)" $(SUITE)
+
 demo: dependencies
 	$(MAKE) all
 	MOSS_BUILD=$(abspath $(BUILD)) tests/demo/demo
@@ -179,6 +191,7 @@ help:
 	@echo 'make                 all programs, in build/'
 	@echo 'make demo            an agent with a fault is kept, evolved, swapped, rolled back (FAULT=name picks the fault)'
 	@echo 'make check           unit and integration tests (SANITIZE=1: with ASan and UBSan)'
+	@echo 'make check-guests    podman and containerd with MOSS in Debian guests (GUEST=bookworm|trixie, SUITE=podman|containerd…)'
 	@echo 'make bench           what containers and trials cost, and the repair table (BENCH=runtimes|trials|repair)'
 	@echo 'make lint            formatting, static analysis, forbidden calls'
 	@echo 'make install         DESTDIR=, PREFIX=/usr/local;  make uninstall takes it away'

@@ -1,0 +1,80 @@
+# What the suites share: an image from busybox, names of a runtime's own, podman with the runtime under test.
+# Sourced by bats files; ENGINE_RUNTIME names the runtime.
+# shellcheck shell=bash
+
+bats_require_minimum_version 1.5.0
+image=localhost/busybox
+engines=/usr/local/share/moss/engines
+
+# A root file system of busybox in directory $1.
+make_rootfs() {
+    local applet
+    mkdir -p "$1"/{bin,dev,etc,proc,sys,tmp,root,run,var}
+    cp /bin/busybox "$1/bin/busybox"
+    for applet in $(busybox --list); do
+        [ "$applet" = busybox ] || ln -s busybox "$1/bin/$applet"
+    done
+    printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/:/bin/sh\n' >"$1/etc/passwd"
+    printf 'root:x:0:\nuser:x:1000:\n' >"$1/etc/group"
+}
+
+# A name that only this test with this runtime has.
+name() {
+    echo "${ENGINE_RUNTIME%-runtime}-$BATS_SUITE_TEST_NUMBER${1:-}"
+}
+
+# await COMMAND...: until it succeeds; a minute is for ever.
+await() {
+    local end=$((SECONDS + 60))
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || { echo "waited in vain: $*"; return 1; }
+        sleep 0.2
+    done
+}
+
+# The drop-in as an administrator installs it, the host's own network backend, no journal to wait for.
+podman_setup() {
+    (
+        flock 9
+        [ ! -e /etc/containers/containers.conf.d/50-moss-runtime.conf ] || exit 0
+        mkdir -p /etc/containers/containers.conf.d
+        printf '[containers]\nlog_driver = "k8s-file"\n[engine]\nevents_logger = "file"\n[network]\nnetwork_backend = "netavark"\n' \
+            >/etc/containers/containers.conf.d/10-guest.conf
+        make_rootfs /tmp/rootfs
+        tar -C /tmp/rootfs -cf /tmp/rootfs.tar .
+        podman import --quiet /tmp/rootfs.tar "$image"
+        install -m 644 "$engines/podman/50-moss-runtime.conf" /etc/containers/containers.conf.d/
+    ) 9>/tmp/podman.lock 3>&-
+}
+
+# Podman with the runtime under test.
+pod() {
+    podman --runtime "$ENGINE_RUNTIME" --cgroup-manager "$manager" "$@" 3>&-
+}
+
+# pod_run OPTION... IMAGE WORD...: a container without a network, gone when it has ended.
+pod_run() {
+    pod run --rm --network none "$@"
+}
+
+# pod_start NAME OPTION... -- WORD...: one in the background.
+pod_start() {
+    local name=$1
+    shift
+    local options=()
+    while [ "$1" != -- ]; do options+=("$1"); shift; done
+    shift
+    pod run -d --name "$name" --network none "${options[@]}" "$image" "$@" >/dev/null
+}
+
+# pod_is NAME FORMAT VALUE: what `podman inspect` says.
+pod_is() {
+    [ "$(pod inspect --format "$2" "$1")" = "$3" ]
+}
+
+podman_teardown() {
+    local left
+    left=$(podman ps -aq --filter "name=^$(name)")
+    # shellcheck disable=SC2086
+    [ -z "$left" ] || podman rm -f -t 0 $left >/dev/null 3>&-
+}
