@@ -108,6 +108,7 @@ static int create_or_run(Cli *cli, Options *o, int argc, char **argv, Error *e)
         (r = container_take_fds(o->create.preserve_fds, e)) < 0 || (r = cmd_runtime(cli, &rt, e)) < 0)
         return r;
     o->create.systemd = cli->systemd_cgroup;
+    o->create.no_cgroup = cli->no_cgroup;
     o->create.warner = (Warner){cmd_warn, cli};
     r = o->run ? container_run(&rt, o->id, &o->create, o->detach, e) : container_create(&rt, o->id, &o->create, e);
     fd_closep(&rt.root);

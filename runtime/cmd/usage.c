@@ -13,8 +13,20 @@
     "  --console-socket PATH  gets the master of the terminal\n"                                                       \
     "  --pidfd-socket PATH    gets a pidfd of the process\n"                                                           \
     "  --preserve-fds N       passes N more file descriptors on, from 3\n"                                             \
+    "  --no-pivot             moves the root mount in place of pivot_root\n"                                           \
     "  --no-new-keyring       keeps the session keyring of the caller\n"
 #define FORMAT_OPTION "  -f, --format FORMAT    table or json\n"
+#define CRIU_OPTIONS                                                                                                   \
+    "  --image-path DIR       where the images are; ./checkpoint by default\n"                                         \
+    "  --work-path DIR        for logs and other files of criu\n"                                                      \
+    "  --tcp-established      with open TCP connections\n"                                                             \
+    "  --ext-unix-sk          with UNIX sockets to the outside\n"                                                      \
+    "  --shell-job            with a terminal of the caller's\n"                                                       \
+    "  --file-locks           with file locks\n"                                                                       \
+    "  --lazy-pages           memory comes later, through userfaultfd\n"                                               \
+    "  --manage-cgroups-mode MODE  ignore, soft, full or strict\n"                                                     \
+    "  --empty-ns network     without what the namespace holds\n"                                                      \
+    "  --auto-dedup           memory images without duplicates\n"
 
 /* Those over the store report for themselves. */
 static int verb_layer(Cli *cli _unused_, int argc, char **argv, Error *e _unused_)
@@ -77,6 +89,19 @@ static const Verb verbs[] = {
     {"events", verb_events, "[OPTION...] ID", "print statistics and lack of memory as JSON, until the container ends",
      "  --stats                statistics, once\n"
      "  --interval DURATION    between two of them: 5s by default\n"},
+    {"checkpoint", verb_checkpoint, "[OPTION...] ID", "write a running container to files, with criu",
+     CRIU_OPTIONS "  --parent-path DIR      images of the last --pre-dump, relative to the new ones\n"
+                  "  --leave-running        the container goes on\n"
+                  "  --pre-dump             memory only; the container goes on\n"
+                  "  --status-fd FD         gets a NUL when pages can be asked for\n"
+                  "  --page-server ADDRESS:PORT\n"},
+    {"restore", verb_restore, "[OPTION...] ID", "make a container from such files",
+     CRIU_OPTIONS "  -b, --bundle DIR       where config.json is; the current directory by default\n"
+                  "  -d, --detach           does not wait\n"
+                  "  --pid-file FILE        gets the process id\n"
+                  "  --console-socket PATH  gets the master of the terminal\n"
+                  "  --no-subreaper, --no-pivot  accepted\n"
+                  "  --lsm-profile TYPE:NAME, --lsm-mount-context CONTEXT\n"},
     {"spec", verb_spec, "[OPTION...]", "write a config.json to start from",
      "  -b, --bundle DIR       where to; the current directory by default\n"
      "  --rootless             for a user without privilege\n"},
@@ -107,6 +132,7 @@ void cmd_usage(FILE *to)
                 "  --cgroup-manager NAME  cgroupfs, systemd or disabled\n"
                 "  --systemd-cgroup       make cgroups through systemd\n"
                 "  --rootless VALUE       true, false or auto, accepted: found out by itself\n"
+                "  --criu PROGRAM         for checkpoint and restore\n"
                 "  --version, --help\n");
 }
 

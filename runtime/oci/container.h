@@ -25,6 +25,7 @@ typedef struct CreateOptions {
     unsigned preserve_fds;
     bool keep_keyring; /* --no-new-keyring */
     bool systemd;      /* the cgroup is made by systemd */
+    bool no_cgroup;    /* it stays in the caller's cgroup */
     bool keep;         /* run: leave the state of the ended container */
     Warner warner;
 } CreateOptions;
@@ -34,6 +35,11 @@ int container_create(const Runtime *rt, const char *id, const CreateOptions *o, 
 
 /* Create, start and, unless `detach`, wait and delete. Returns the program's exit code (0 when detached). */
 int container_run(const Runtime *rt, const char *id, const CreateOptions *o, bool detach, Error *e);
+
+/* The same from files of `checkpoint`; the options' paths must be absolute. */
+struct CriuOptions;
+int container_restore(const Runtime *rt, const char *id, const CreateOptions *o, const struct CriuOptions *criu,
+                      bool detach, Error *e);
 
 int container_start(const Runtime *rt, const char *id, Error *e);
 

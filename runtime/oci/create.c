@@ -13,12 +13,14 @@
 #include <unistd.h>
 
 #include "container.h"
+#include "criu.h"
 #include "handover.h"
 #include "hooks.h"
 #include "launch.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
+#include "runtime/base/json.h"
 #include "runtime/base/process.h"
 #include "runtime/base/strbuf.h"
 #include "scope.h"
@@ -217,9 +219,15 @@ static int open_start_socket(Creation *c, Error *e)
 static int make_cgroup(Creation *c, Error *e)
 {
     const char *id = c->launch.state.id;
-    int r = c->options->systemd ? scope_make(c->config, id, c->child.pid, &c->group, e)
-                                : container_cgroup_make(c->config, id, &c->group, e);
+    _cleanup_json_ json_t *limits = c->options->no_cgroup ? json_copy(c->config->resources) : NULL;
+    int r;
 
+    if (c->options->no_cgroup) {
+        json_object_del(limits, "devices"); /* every engine has some; limits are refused */
+        return resources_apply(&c->group, limits, e);
+    }
+    r = c->options->systemd ? scope_make(c->config, id, c->child.pid, &c->group, e)
+                            : container_cgroup_make(c->config, id, &c->group, e);
     if (r >= 0)
         r = resources_apply(&c->group, c->config->resources, e);
     c->launch.state.cgroup = c->group.path;
@@ -444,6 +452,46 @@ int container_run(const Runtime *rt, const char *id, const CreateOptions *o, boo
     if (detach && c.console >= 0)
         return error_setf(e, -EINVAL, "process.terminal: needs --console-socket, as nobody attends to the terminal");
     if ((r = build(&c, e)) < 0 || (r = start(&c, e)) < 0)
+        return r;
+    if (!detach)
+        return attend(&c, e);
+    let_go(&c);
+    return 0;
+}
+
+/* criu makes the process in place of spawn(); it runs when it is there. */
+static int revive(Creation *c, const CriuOptions *criu, Error *e)
+{
+    State *state = &c->launch.state;
+    pid_t pid = criu_restore(criu, c->config, state, e);
+    int r;
+
+    if (pid < 0)
+        return pid;
+    c->child.pidfd = pidfd_open_cloexec(pid);
+    if (c->child.pidfd < 0)
+        return error_errnof(e, c->child.pidfd, "criu: the restored process");
+    state->pid = c->child.pid = pid;
+    r = process_start_time(pid, &state->start_time, NULL);
+    if (r < 0)
+        return error_errnof(e, r, "criu: the restored process");
+    if ((c->options->systemd && (r = make_cgroup(c, e)) < 0) || (r = state_save(c->dir, state, e)) < 0)
+        return r;
+    r = c->options->pid_file ? container_write_pid_file(c->options->pid_file, pid, e) : 0;
+    return r < 0 ? r : hooks_run(c->config, HOOK_POSTSTART, state, "running", e);
+}
+
+int container_restore(const Runtime *rt, const char *id, const CreateOptions *o, const CriuOptions *criu, bool detach,
+                      Error *e)
+{
+    _cleanup_(creation_done) Creation c = CREATION_INIT;
+    int r;
+
+    c.rt = rt;
+    c.options = o;
+    if (!detach && (r = console_block_signals()) < 0)
+        return error_errnof(e, r, "signals");
+    if ((r = prepare(&c, id, true, e)) < 0 || (r = criu_check(criu, c.config, e)) < 0 || (r = revive(&c, criu, e)) < 0)
         return r;
     if (!detach)
         return attend(&c, e);

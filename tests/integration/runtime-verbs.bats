@@ -227,3 +227,156 @@ END
     run moss update --resources - "$id" <<<'{"pids": {"limit": "many"}}'
     [[ $output == *"pids.limit: is a string"* ]]
 }
+
+@test "--cgroup-manager=disabled leaves the container in the caller's cgroup and refuses limits" {
+    script 'touch /tmp/ready; exec sleep 1000'
+    moss --cgroup-manager=disabled create --bundle "$bundle" "$id" </dev/null >/dev/null 2>&1
+    moss start "$id"
+    pid=$(moss state "$id" | jq .pid)
+    [ "$(grep ^0:: "/proc/$pid/cgroup")" = "$(grep ^0:: /proc/self/cgroup)" ]
+    [ -z "$(find "$(unified)" -name "$id")" ]
+    run moss events --stats "$id"
+    [[ $output == *"has no cgroup"* ]]
+    moss exec "$id" true
+    moss delete --force "$id"
+    config '.linux.resources.pids = {limit: 10}'
+    run moss --cgroup-manager disabled run --bundle "$bundle" "$id"
+    [ "$status" -eq 1 ]
+    [[ $output == *"linux.resources.pids.limit: this container has no cgroup"* ]]
+}
+
+# A criu that writes its command line down, and for a container something else.
+fake_criu() {
+    cat >"$BATS_TEST_TMPDIR/criu" <<END
+#!/bin/sh
+printf '%s\n' "\$@" >"$BATS_TEST_TMPDIR/arguments"
+while [ \$# -gt 0 ]; do
+    case \$1 in
+    restore) restore=1 ;;
+    --work-dir) work=\$2 ;;
+    --log-file) log=\$2 ;;
+    --pidfile) pid=\$2 ;;
+    esac
+    shift
+done
+grep " $bundle/rootfs " /proc/self/mountinfo >"$BATS_TEST_TMPDIR/root"
+if [ -e "$BATS_TEST_TMPDIR/fail" ]; then
+    printf '(00.1) Error (a.c:1): first\n(00.2) Error (b.c:2): no way\n(00.3) later\n' >"\$work/\$log"
+    exit 1
+fi
+[ -z "\${restore:-}" ] || { setsid sleep 1000 </dev/null >/dev/null 2>&1 3>&- & echo \$! >"\$work/\$pid"; }
+END
+    chmod +x "$BATS_TEST_TMPDIR/criu"
+}
+
+# argument WORD [VALUE]: criu was told so.
+argument() {
+    if [ $# -eq 1 ]; then
+        grep -qxF -- "$1" "$BATS_TEST_TMPDIR/arguments"
+    else
+        grep -xF -A1 -- "$1" "$BATS_TEST_TMPDIR/arguments" | grep -qxF -- "$2"
+    fi
+}
+
+@test "checkpoint and restore tell criu what the container needs, with every option" {
+    fake_criu
+    moss() { "$runtime" --root "$containers" --criu "$BATS_TEST_TMPDIR/criu" "$@"; }
+    images=$BATS_TEST_TMPDIR/images
+    config '.mounts += [{destination: "/tmp/v/", type: "bind", source: $host, options: ["bind", "ro"]}]' --arg host "$host"
+    program sleep 1000
+    create_container
+    run moss checkpoint --image-path "$images" "$id"
+    [[ $output == *"container not running: it is created"* ]]
+    moss start "$id"
+    pid=$(moss state "$id" | jq .pid)
+    mkdir -p "$images"
+    moss checkpoint --image-path "$images" --work-path "$BATS_TEST_TMPDIR/work" --pre-dump "$id"
+    argument pre-dump
+    argument --track-mem
+    run argument --leave-running
+    [ "$status" -ne 0 ]
+    (cd "$BATS_TEST_TMPDIR" && moss checkpoint --leave-running --tcp-established --ext-unix-sk --shell-job --file-locks --lazy-pages --auto-dedup \
+        --status-fd 5 --page-server '[::1]:27' --parent-path ../before --manage-cgroups-mode full --empty-ns network "$id" 5>/dev/null)
+    for word in dump --leave-running --tcp-established --ext-unix-sk --shell-job --file-locks --lazy-pages --auto-dedup --page-server \
+        --manage-cgroups=full; do
+        argument "$word"
+    done
+    argument --tree "$pid"
+    argument --images-dir "$BATS_TEST_TMPDIR/checkpoint"
+    argument --work-dir "$BATS_TEST_TMPDIR/checkpoint"
+    argument --root "$bundle/rootfs"
+    argument --status-fd 5
+    argument --address ::1
+    argument --port 27
+    argument --prev-images-dir ../before
+    argument --empty-ns net
+    argument --freeze-cgroup "$(unified)/moss/$id"
+    argument --external "mnt[/tmp/v]:/tmp/v/"
+    argument --external "mnt[/proc/kcore]:/proc/kcore"
+    [ "$(status)" = running ]
+    moss checkpoint --image-path "$images" "$id"
+    run moss state "$id"
+    [[ $output == *"container does not exist"* ]]
+    [ "$(jq length "$images/descriptors.json")" -eq 3 ]
+    stdin=$(jq -r '.[0]' "$images/descriptors.json")
+    [[ $stdin == file\[*:*\] ]]
+
+    moss restore --image-path "$images" --bundle "$bundle" --detach --pid-file "$BATS_TEST_TMPDIR/pid" --tcp-established --lsm-profile apparmor:x \
+        --lsm-mount-context y --no-subreaper --no-pivot "$id" </dev/null >/dev/null 2>&1
+    argument restore
+    argument --restore-detached
+    argument --restore-sibling
+    argument --external "mnt[/tmp/v]:$host"
+    argument --external "mnt[/proc/kcore]:/dev/null"
+    argument --inherit-fd "fd[0]:$stdin"
+    argument --cgroup-root "/moss/$id"
+    argument --lsm-profile apparmor:x
+    argument --lsm-mount-context y
+    [ -s "$BATS_TEST_TMPDIR/root" ]
+    [ "$(status)" = running ]
+    [ "$(moss state "$id" | jq .pid)" = "$(cat "$BATS_TEST_TMPDIR/pid")" ]
+    moss delete --force "$id"
+}
+
+@test "what criu cannot do is told in its own words, and leaves the container as it was" {
+    fake_criu
+    touch "$BATS_TEST_TMPDIR/fail"
+    program sleep 1000
+    create_container
+    moss start "$id"
+    run moss --criu "$BATS_TEST_TMPDIR/criu" checkpoint --image-path "$BATS_TEST_TMPDIR/images" "$id"
+    [ "$status" -eq 1 ]
+    [ "$output" = "moss-runtime: criu: dump: exit status 1: Error (b.c:2): no way ($BATS_TEST_TMPDIR/images/dump.log)" ]
+    [ "$(status)" = running ]
+    run moss --criu /no/such checkpoint --image-path "$BATS_TEST_TMPDIR/images" "$id"
+    [[ $output == *"criu: cannot execute /no/such: is it installed?"* ]]
+    for wrong in "--parent-path /x" "--manage-cgroups-mode odd" "--page-server x" "--empty-ns pid" "--status-fd 77"; do
+        run moss checkpoint $wrong --image-path "$BATS_TEST_TMPDIR/images" "$id"
+        [ "$status" -eq 1 ]
+        [[ $output == *"${wrong% *}"* ]]
+    done
+    moss delete --force "$id"
+    run moss --criu "$BATS_TEST_TMPDIR/criu" restore --bundle "$bundle" --image-path "$BATS_TEST_TMPDIR/images" "$id" </dev/null
+    [ "$status" -eq 1 ]
+    [[ $output == *"criu: restore: exit status 1: Error (b.c:2): no way"* ]]
+    run moss state "$id"
+    [[ $output == *"container does not exist"* ]]
+    config '.process.terminal = true'
+    run moss restore --bundle "$bundle" --image-path "$BATS_TEST_TMPDIR/images" "$id" </dev/null
+    [[ $output == *"criu: process.terminal"* ]]
+}
+
+@test "a container comes back from its images as it was" {
+    criu check >"$BATS_TEST_TMPDIR/check" 2>&1 || skip "criu does not work on this host: $(tail -n 1 "$BATS_TEST_TMPDIR/check")"
+    script 'i=0; while :; do i=$((i + 1)); echo $i >/tmp/count; sleep 0.05; done'
+    create_container
+    moss start "$id"
+    await_file "$bundle/rootfs/tmp/count"
+    moss checkpoint --image-path "$BATS_TEST_TMPDIR/images" "$id"
+    before=$(cat "$bundle/rootfs/tmp/count")
+    moss restore --bundle "$bundle" --image-path "$BATS_TEST_TMPDIR/images" --detach "$id" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1
+    later() { [ "$(cat "$bundle/rootfs/tmp/count")" -gt "$before" ]; }
+    await later
+    [ "$(status)" = running ]
+    moss delete --force "$id"
+}
