@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "userns.h"
 
+#include <linux/sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/process.h"
@@ -87,6 +93,41 @@ int userns_map(pid_t pid, const IdMap *uids, size_t n_uids, const IdMap *gids, s
     }
     r = map_by_helper(pid, "newuidmap", uids, n_uids, e);
     return r < 0 ? r : map_by_helper(pid, "newgidmap", gids, n_gids, e);
+}
+
+/* A namespace lives as long as a process or an fd has it: this process is there until the fd is. */
+static pid_t hold_namespace(void)
+{
+    struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
+    pid_t parent = getpid();
+    long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+    if (pid != 0)
+        return pid < 0 ? -errno : (pid_t) pid;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent)
+        for (;;)
+            pause();
+    _exit(1);
+}
+
+int userns_open(const IdMap *uids, size_t n_uids, const IdMap *gids, size_t n_gids, Error *e)
+{
+    pid_t pid = hold_namespace();
+    char path[40];
+    int r, fd = -EBADF, status;
+
+    if (pid < 0)
+        return error_errnof(e, pid, "cannot make a user namespace");
+    r = userns_map(pid, uids, n_uids, gids, n_gids, e);
+    if (r >= 0) {
+        snprintf(path, sizeof(path), "/proc/%d/ns/user", (int) pid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        r = fd < 0 ? error_errnof(e, -errno, "%s", path) : fd;
+    }
+    (void) kill(pid, SIGKILL);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    return r;
 }
 
 int userns_map_self(uid_t uid, uid_t outer_uid, gid_t gid, gid_t outer_gid, Error *e)

@@ -22,6 +22,9 @@ uint32_t userns_range(pid_t pid);
  * /etc/subuid allows. */
 int userns_map(pid_t pid, const IdMap *uids, size_t n_uids, const IdMap *gids, size_t n_gids, Error *e);
 
+/* A user namespace that has these maps and no process, for mounts whose owners are mapped (MOUNT_ATTR_IDMAP). Returns an fd of it. */
+int userns_open(const IdMap *uids, size_t n_uids, const IdMap *gids, size_t n_gids, Error *e);
+
 /* For a process that has just entered a new user namespace of an unprivileged user: maps one id to the only one that it may, after denying
  * setgroups(2). Allocates nothing. */
 int userns_map_self(uid_t uid, uid_t outer_uid, gid_t gid, gid_t outer_gid, Error *e);

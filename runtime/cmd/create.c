@@ -50,8 +50,8 @@ static int one_option(Options *o, int c, int argc, char **argv, Error *e)
             o->create.preserve_fds = (unsigned) n;
         return r;
     case OPTION_NO_PIVOT:
-        return error_setf(e, -EOPNOTSUPP,
-                          "--no-pivot: is not supported, as it leaves the host's root within reach of the container");
+        o->create.no_pivot = true;
+        return 0;
     case OPTION_NO_KEYRING:
         o->create.keep_keyring = true;
         return 0;

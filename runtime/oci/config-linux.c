@@ -98,17 +98,32 @@ static int parse_namespaces(const json_t *linux_, Config *c, Error *e)
     return 0;
 }
 
-static int parse_id_map(const json_t *linux_, const char *key, IdMap **ret, size_t *ret_n, Error *e)
+/* The kernel refuses them without a word. */
+static int check_overlap(const IdMap *maps, size_t n, const char *path, Error *e)
 {
-    char path[40];
-    JsonAt at = {CONFIG_FILE, path};
+    const IdMap *a = &maps[n - 1];
+
+    for (const IdMap *b = maps; b < a; b++) {
+        bool inside = a->inside < (uint64_t) b->inside + b->count && b->inside < (uint64_t) a->inside + a->count;
+
+        if (inside || (a->outside < (uint64_t) b->outside + b->count && b->outside < (uint64_t) a->outside + a->count))
+            return error_setf(e, -EINVAL, CONFIG_FILE ": %s: ranges %td and %zu overlap %s", path, b - maps, n - 1,
+                              inside ? "in the container" : "on the host");
+    }
+    return 0;
+}
+
+int config_id_map(const json_t *o, const char *at, const char *key, IdMap **ret, size_t *ret_n, Error *e)
+{
+    char path[64];
+    JsonAt place = {CONFIG_FILE, path};
     json_t *array = NULL, *item;
     size_t i;
-    int r = json_want(linux_, (JsonAt){CONFIG_FILE, "linux"}, key, JSON_ARRAY, &array, e);
+    int r = json_want(o, (JsonAt){CONFIG_FILE, at}, key, JSON_ARRAY, &array, e);
 
-    if (r < 0)
+    if (r < 0 || json_array_size(array) == 0)
         return r;
-    snprintf(path, sizeof(path), "linux.%s", key);
+    snprintf(path, sizeof(path), "%s.%s", at, key);
     if (json_array_size(array) > ID_MAPS_MAX)
         return error_setf(e, -E2BIG, CONFIG_FILE ": %s: %zu ranges, at most %d are possible", path,
                           json_array_size(array), ID_MAPS_MAX);
@@ -118,11 +133,14 @@ static int parse_id_map(const json_t *linux_, const char *key, IdMap **ret, size
     json_array_foreach (array, i, item) {
         int64_t inside = 0, outside = 0, count = 0;
 
-        if ((r = json_need_integer(item, at, "containerID", 0, CONFIG_ID_MAX, &inside, e)) < 0 ||
-            (r = json_need_integer(item, at, "hostID", 0, CONFIG_ID_MAX, &outside, e)) < 0 ||
-            (r = json_need_integer(item, at, "size", 1, UINT32_MAX, &count, e)) < 0)
+        if ((r = json_need_integer(item, place, "containerID", 0, CONFIG_ID_MAX, &inside, e)) < 0 ||
+            (r = json_need_integer(item, place, "hostID", 0, CONFIG_ID_MAX, &outside, e)) < 0 ||
+            (r = json_need_integer(item, place, "size", 1, UINT32_MAX, &count, e)) < 0)
             return r;
         (*ret)[(*ret_n)++] = (IdMap){(uint32_t) inside, (uint32_t) outside, (uint32_t) count};
+        r = check_overlap(*ret, *ret_n, path, e);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -272,17 +290,6 @@ static int parse_propagation(const json_t *linux_, Config *c, Error *e)
     return 0;
 }
 
-/* Asking for something that is not done here must not pass for having got it. */
-static int refuse(const json_t *linux_, Error *e)
-{
-    static const char *const keys[] = {"intelRdt", "memoryPolicy", "netDevices"};
-
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-        if (json_object_size(json_object_get(linux_, keys[i])) > 0)
-            return error_setf(e, -EOPNOTSUPP, CONFIG_FILE ": linux.%s: is not supported", keys[i]);
-    return 0;
-}
-
 int config_linux(const json_t *doc, Config *c, Error *e)
 {
     JsonAt at = {CONFIG_FILE, "linux"};
@@ -292,8 +299,8 @@ int config_linux(const json_t *doc, Config *c, Error *e)
     if (r < 0 || !o)
         return r;
     if ((r = parse_namespaces(o, c, e)) < 0 ||
-        (r = parse_id_map(o, "uidMappings", &c->uid_map, &c->n_uid_map, e)) < 0 ||
-        (r = parse_id_map(o, "gidMappings", &c->gid_map, &c->n_gid_map, e)) < 0 ||
+        (r = config_id_map(o, "linux", "uidMappings", &c->uid_map, &c->n_uid_map, e)) < 0 ||
+        (r = config_id_map(o, "linux", "gidMappings", &c->gid_map, &c->n_gid_map, e)) < 0 ||
         (r = parse_time_offsets(o, c, e)) < 0 || (r = parse_devices(o, c, e)) < 0 ||
         (r = json_want_string(o, at, "cgroupsPath", &c->cgroups_path, e)) < 0 ||
         (r = json_want(o, at, "resources", JSON_OBJECT, &c->resources, e)) < 0 ||
@@ -301,7 +308,7 @@ int config_linux(const json_t *doc, Config *c, Error *e)
         (r = json_want_strings(o, at, "maskedPaths", &c->masked_paths, e)) < 0 ||
         (r = json_want_strings(o, at, "readonlyPaths", &c->readonly_paths, e)) < 0 ||
         (r = json_want_string(o, at, "mountLabel", &c->mount_label, e)) < 0 || (r = parse_personality(o, c, e)) < 0 ||
-        (r = parse_propagation(o, c, e)) < 0 || (r = refuse(o, e)) < 0)
+        (r = parse_propagation(o, c, e)) < 0 || (r = config_host(o, c, e)) < 0)
         return r;
     if (c->mount_label && !*c->mount_label)
         c->mount_label = NULL;

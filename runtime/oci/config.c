@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <sys/mount.h>
 
+#include "placement.h"
 #include "runtime/base/json.h"
 
 #define CONFIG_FILE "config.json"
-#define LIST_MAX 65536 /* elements of any list: far beyond what is used, near enough to stop a broken generator */
 
 const char *const hook_names[HOOK_MAX] = {
     "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
@@ -37,62 +37,6 @@ static int parse_root(const json_t *doc, Config *c, Error *e)
     if (!*c->root)
         return error_setf(e, -EINVAL, CONFIG_FILE ": root.path: is empty");
     return json_want_bool(root, at, "readonly", &c->root_readonly, e);
-}
-
-static int parse_mount(const json_t *o, size_t i, ConfigMount *m, Error *e)
-{
-    _cleanup_free_ const char **options = NULL;
-    static const char *const refused[] = {"uidMappings", "gidMappings"};
-    char path[32];
-    JsonAt at = {CONFIG_FILE, path};
-    int r;
-
-    snprintf(path, sizeof(path), "mounts[%zu]", i);
-    r = json_need_string(o, at, "destination", &m->destination, e);
-    if (r >= 0)
-        r = json_want_string(o, at, "source", &m->source, e);
-    if (r >= 0)
-        r = json_want_string(o, at, "type", &m->type, e);
-    if (r >= 0)
-        r = json_want_strings(o, at, "options", &options, e);
-    if (r < 0)
-        return r;
-    for (size_t k = 0; k < ARRAY_SIZE(refused); k++)
-        if (json_array_size(json_object_get(o, refused[k])) > 0)
-            return error_setf(e, -EOPNOTSUPP, CONFIG_FILE ": %s.%s: id-mapped mounts are not supported", path,
-                              refused[k]);
-    r = mount_options_parse(options, m->destination, &m->options, e);
-    if (r < 0)
-        return r;
-    if (!m->type || streq(m->type, "bind"))
-        m->options.bind = true;
-    if (streq_ptr(m->type, "rbind"))
-        m->options.bind = m->options.recursive = true;
-    if (m->options.bind && !m->source)
-        return error_setf(e, -EINVAL, CONFIG_FILE ": %s.source: is missing, a bind mount needs one", path);
-    return 0;
-}
-
-static int parse_mounts(const json_t *doc, Config *c, Error *e)
-{
-    json_t *array = NULL, *item;
-    size_t i;
-    int r = json_want(doc, (JsonAt){CONFIG_FILE, ""}, "mounts", JSON_ARRAY, &array, e);
-
-    if (r < 0 || !array)
-        return r;
-    if (json_array_size(array) > LIST_MAX)
-        return error_setf(e, -E2BIG, CONFIG_FILE ": mounts: more than %d", LIST_MAX);
-    c->mounts = calloc(json_array_size(array) + 1, sizeof(*c->mounts));
-    if (!c->mounts)
-        return -ENOMEM;
-    json_array_foreach (array, i, item) {
-        c->n_mounts = i + 1;
-        r = parse_mount(item, i, &c->mounts[i], e);
-        if (r < 0)
-            return r;
-    }
-    return 0;
 }
 
 static int parse_user(const json_t *o, JsonAt at, ConfigProcess *p, Error *e)
@@ -124,7 +68,7 @@ static int parse_user(const json_t *o, JsonAt at, ConfigProcess *p, Error *e)
     json_array_foreach (groups, i, g) {
         json_int_t v = json_is_integer(g) ? json_integer_value(g) : -1;
 
-        if (v < 0 || v > CONFIG_ID_MAX || i >= LIST_MAX)
+        if (v < 0 || v > CONFIG_ID_MAX || i >= CONFIG_LIST_MAX)
             return error_setf(e, -EINVAL, "%s: process.user.additionalGids: element %zu is no group id", at.file, i);
         p->groups[p->n_groups++] = (gid_t) v;
     }
@@ -296,6 +240,27 @@ static int parse_scheduler(const json_t *o, JsonAt at, ConfigProcess *p, Error *
     return 0;
 }
 
+static int parse_affinity(const json_t *o, JsonAt at, ConfigProcess *p, Error *e)
+{
+    const char *const *lists[] = {&p->initial_cpus, &p->final_cpus};
+    json_t *v = NULL;
+    int r = json_want(o, at, "execCPUAffinity", JSON_OBJECT, &v, e);
+
+    if (r < 0 || !v)
+        return r;
+    at.path = "process.execCPUAffinity";
+    if ((r = json_want_string(v, at, "initial", &p->initial_cpus, e)) < 0 ||
+        (r = json_want_string(v, at, "final", &p->final_cpus, e)) < 0)
+        return r;
+    for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+        IdSet set;
+
+        if (*lists[i] && **lists[i] && id_set_parse(*lists[i], &set) < 0)
+            return error_setf(e, -EINVAL, "%s: %s: \"%s\" is no list of CPUs", at.file, at.path, *lists[i]);
+    }
+    return 0;
+}
+
 static int parse_console_size(const json_t *o, JsonAt at, ConfigProcess *p, Error *e)
 {
     int64_t height = 0, width = 0;
@@ -351,10 +316,9 @@ static int process_members(const json_t *o, JsonAt at, ConfigProcess *p, Error *
         (r = parse_rlimits(o, at, p, e)) < 0 ||
         (r = json_want_bool(o, at, "noNewPrivileges", &p->no_new_privileges, e)) < 0 ||
         (r = json_want_integer(o, at, "oomScoreAdj", -1000, 1000, &oom, e)) < 0 ||
-        (r = parse_io_priority(o, at, p, e)) < 0 || (r = parse_scheduler(o, at, p, e)) < 0)
+        (r = parse_io_priority(o, at, p, e)) < 0 || (r = parse_scheduler(o, at, p, e)) < 0 ||
+        (r = parse_affinity(o, at, p, e)) < 0)
         return r;
-    if (json_object_size(json_object_get(o, "execCPUAffinity")) > 0)
-        return error_setf(e, -EOPNOTSUPP, "%s: process.execCPUAffinity: is not supported", at.file);
     p->has_oom_score_adj = oom != INT64_MIN;
     p->oom_score_adj = p->has_oom_score_adj ? (int) oom : 0;
     return 0;
@@ -381,6 +345,22 @@ void config_process_done(ConfigProcess *p)
     *p = (ConfigProcess){};
 }
 
+/* Keys are not empty and values are strings: config.md, "Annotations". */
+static int parse_annotations(const json_t *doc, Config *c, Error *e)
+{
+    const char *key;
+    json_t *v;
+    int r = json_want(doc, (JsonAt){CONFIG_FILE, ""}, "annotations", JSON_OBJECT, &c->annotations, e);
+
+    if (r < 0)
+        return r;
+    json_object_foreach (c->annotations, key, v)
+        if (!*key || !json_is_string(v))
+            return error_setf(e, -EINVAL, CONFIG_FILE ": annotations: \"%s\": %s", key,
+                              *key ? "must be a string" : "a key must not be empty");
+    return 0;
+}
+
 static int parse_top(const json_t *doc, Config *c, Error *e)
 {
     JsonAt at = {CONFIG_FILE, ""};
@@ -390,8 +370,7 @@ static int parse_top(const json_t *doc, Config *c, Error *e)
     if ((r = json_need_string(doc, at, "ociVersion", &c->version, e)) < 0 || (r = has_version(c->version, e)) < 0 ||
         (r = parse_root(doc, c, e)) < 0 || (r = json_want_string(doc, at, "hostname", &c->hostname, e)) < 0 ||
         (r = json_want_string(doc, at, "domainname", &c->domainname, e)) < 0 ||
-        (r = json_want(doc, at, "annotations", JSON_OBJECT, &c->annotations, e)) < 0 ||
-        (r = json_want(doc, at, "process", JSON_OBJECT, &process, e)) < 0)
+        (r = parse_annotations(doc, c, e)) < 0 || (r = json_want(doc, at, "process", JSON_OBJECT, &process, e)) < 0)
         return r;
     c->has_process = process != NULL;
     if (process && (r = config_process_parse(process, CONFIG_FILE, &c->process, e)) < 0)
@@ -400,7 +379,7 @@ static int parse_top(const json_t *doc, Config *c, Error *e)
         c->hostname = NULL;
     if (c->domainname && !*c->domainname)
         c->domainname = NULL;
-    if ((r = parse_mounts(doc, c, e)) < 0 || (r = config_hooks(doc, c, e)) < 0)
+    if ((r = config_mounts(doc, c, e)) < 0 || (r = config_hooks(doc, c, e)) < 0)
         return r;
     return config_linux(doc, c, e);
 }
@@ -421,11 +400,14 @@ static int check_together(const Config *c, Error *e)
     if (config_new(c, NS_USER) && (c->n_uid_map == 0 || c->n_gid_map == 0))
         return error_setf(e, -EINVAL,
                           CONFIG_FILE ": linux.uidMappings and gidMappings: a new user namespace needs both");
-    if (!config_new(c, NS_USER) && (c->n_uid_map || c->n_gid_map))
-        return error_setf(e, -EINVAL, CONFIG_FILE ": linux.uidMappings and gidMappings: need a new user namespace");
+    /* Engines give maps with a namespace that has its own, too: they change nothing then. */
+    if (!c->namespaces[NS_USER].wanted && (c->n_uid_map || c->n_gid_map))
+        return error_setf(e, -EINVAL, CONFIG_FILE ": linux.uidMappings and gidMappings: need a user namespace");
     if (c->time_offsets && !config_new(c, NS_TIME))
         return error_setf(e, -EINVAL, CONFIG_FILE ": linux.timeOffsets: need a new time namespace");
-    return 0;
+    if (c->n_net_devices && !c->namespaces[NS_NETWORK].wanted)
+        return error_setf(e, -EINVAL, CONFIG_FILE ": linux.netDevices: need a network namespace of the container's");
+    return config_mounts_check(c, e);
 }
 
 int config_parse(json_t *doc, Config **ret, Error *e)
@@ -498,9 +480,7 @@ Config *config_free(Config *c)
     if (!c)
         return NULL;
     config_process_done(&c->process);
-    for (size_t i = 0; i < c->n_mounts; i++)
-        mount_options_done(&c->mounts[i].options);
-    free(c->mounts);
+    config_mounts_done(c);
     for (unsigned k = 0; k < HOOK_MAX; k++) {
         for (size_t i = 0; i < c->n_hooks[k]; i++) {
             free(c->hooks[k][i].args);
@@ -515,6 +495,8 @@ Config *config_free(Config *c)
     free(c->sysctls);
     free(c->masked_paths);
     free(c->readonly_paths);
+    free(c->net_devices);
+    free(c->rdt.schemata);
     json_decref(c->doc);
     free(c);
     return NULL;

@@ -45,6 +45,9 @@ typedef struct ConfigMount {
     const char *source; /* NULL if there is none */
     const char *type;   /* NULL: bind */
     MountOptions options;
+    /* With options.idmap: owners on the file system → owners seen by the host. Empty: those of the user namespace that is joined. */
+    IdMap *uid_map, *gid_map;
+    size_t n_uid_map, n_gid_map;
 } ConfigMount;
 
 typedef struct ConfigDevice {
@@ -109,11 +112,39 @@ typedef struct ConfigProcess {
     uint64_t sched_flags, sched_runtime, sched_deadline, sched_period;
     int32_t sched_nice;
     uint32_t sched_priority;
+    const char *initial_cpus, *final_cpus; /* execCPUAffinity, valid lists; NULL or "": not given */
 } ConfigProcess;
 
 typedef struct ConfigPair {
     const char *key, *value;
 } ConfigPair;
+
+/* linux.intelRdt, as config-linux.md has it. */
+typedef struct ConfigRdt {
+    bool wanted;
+    const char *clos;      /* NULL: a group of the container's own */
+    const char *l3, *mem;  /* lines of "schemata"; NULL: none */
+    const char **schemata; /* NULL: none */
+    bool monitoring;
+} ConfigRdt;
+
+/* Names as the specification writes them, for `features` too. */
+#define MEMORY_POLICY_MODES 7
+#define MEMORY_POLICY_FLAGS 3
+extern const char *const memory_policy_modes[MEMORY_POLICY_MODES];
+extern const char *const memory_policy_flags[MEMORY_POLICY_FLAGS];
+
+typedef struct ConfigMemoryPolicy {
+    bool wanted;
+    const char *mode_name;
+    int mode;          /* MPOL_*, with MPOL_F_* */
+    const char *nodes; /* a valid list; NULL: none */
+} ConfigMemoryPolicy;
+
+typedef struct ConfigNetDevice {
+    const char *name;   /* on the host */
+    const char *target; /* in the container; may hold one "%d" */
+} ConfigNetDevice;
 
 typedef struct Config {
     json_t *doc;
@@ -144,6 +175,10 @@ typedef struct Config {
     const char *mount_label;
     bool has_personality;
     unsigned long personality;
+    ConfigRdt rdt;
+    ConfigMemoryPolicy memory_policy;
+    ConfigNetDevice *net_devices;
+    size_t n_net_devices;
 } Config;
 
 /* Reads "config.json" below `dirfd`. `ret_text`, if not NULL, gets its text, which the caller frees. */
@@ -169,8 +204,16 @@ static inline bool config_new(const Config *c, NamespaceKind kind)
 /* ---- shared by the files that parse ---- */
 
 int config_hooks(const json_t *doc, Config *c, Error *e);
+int config_mounts(const json_t *doc, Config *c, Error *e);
+int config_mounts_check(const Config *c, Error *e);
+void config_mounts_done(Config *c);
 int config_linux(const json_t *doc, Config *c, Error *e);
+int config_host(const json_t *linux_, Config *c, Error *e);
+/* The array `key` of an object that is called `at` in errors. */
+int config_id_map(const json_t *o, const char *at, const char *key, IdMap **ret, size_t *ret_n, Error *e);
 
+#define CONFIG_LIST_MAX                                                                                                \
+    65536 /* elements of any list: far beyond what is used, near enough to stop a broken generator */
 #define CONFIG_ID_MAX INT64_C(4294967294) /* 2^32 - 1 means "no one" to the kernel */
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "hooks.h"
 #include "launch.h"
+#include "resctrl.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
@@ -231,8 +232,10 @@ int container_delete(const Runtime *rt, const char *id, bool force, Error *e)
     if ((r = kill_first(&c, e)) < 0 || (r = container_cgroup_remove(&c.group, e)) < 0)
         return r;
     r = container_config(&c, &config, e);
-    if (r >= 0)
+    if (r >= 0) {
+        resctrl_release(&config->rdt, id);
         r = state_remove(rt->root, id, e);
+    }
     if (r < 0)
         return force ? state_remove(rt->root, id, e) : r;
     return hooks_run(config, HOOK_POSTSTOP, &c.state, "stopped", e);

@@ -19,6 +19,8 @@
 #include "launch.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
+#include "netdev.h"
+#include "resctrl.h"
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
 #include "runtime/base/process.h"
@@ -58,6 +60,7 @@ static void creation_done(Creation *c)
         (void) container_cgroup_remove(&c->group, NULL);
         (void) state_remove(c->rt->root, c->launch.state.id, NULL);
     }
+        resctrl_release(&c->config->rdt, c->launch.state.id);
     seccomp_filter_done(&c->launch.filter);
     mounts_done(&c->launch.mounts);
     fd_closep(&c->launch.start);
@@ -258,7 +261,10 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
     c->launch.new_keyring = !c->options->keep_keyring;
     r = mounts_init(&c->launch.mounts, c->config, openat(c->bundle, ".", O_PATH | O_DIRECTORY | O_CLOEXEC), e);
     /* The container's root may be no one who can reach the sources, so we reach them for it, if we may. */
-    if (r >= 0 && config_new(c->config, NS_USER) && geteuid() == 0)
+    c->launch.no_pivot = c->options->no_pivot;
+    if (r >= 0)
+        r = mounts_open_idmaps(&c->launch.mounts, e);
+    if (r >= 0 && c->config->namespaces[NS_USER].wanted && geteuid() == 0)
         r = mounts_open_sources(&c->launch.mounts, e);
     return r;
 }
@@ -313,6 +319,17 @@ static int make_process(Creation *c, Error *e)
 static int explain_death(Creation *c, Error *e)
 {
     int status;
+/* What only the runtime can do for the process, now that it is there. */
+static int supply(Creation *c, Error *e)
+{
+    const Config *config = c->config;
+    int r = container_oom_score(c->child.pid, &config->process, e);
+
+    if (r >= 0 && config->n_net_devices)
+        r = netdev_move(config->net_devices, config->n_net_devices, c->child.pid, e);
+    return r < 0 ? r : resctrl_apply(&config->rdt, c->launch.state.id, c->child.pid, true, e);
+}
+
 
     if (pidfd_wait(c->child.pidfd, clock_now() + USEC_PER_SEC, &status) < 0)
         return error_setf(e, -EPIPE, "the container's process went silent while it was set up");
@@ -350,8 +367,7 @@ static int build(Creation *c, Error *e)
     int r;
 
     if ((r = make_process(c, e)) < 0 || (c->options->systemd && (r = make_cgroup(c, e)) < 0) ||
-        (r = container_oom_score(c->child.pid, &c->config->process, e)) < 0 || (r = state_save(c->dir, state, e)) < 0 ||
-        (r = go(c, e)) < 0)
+        (r = supply(c, e)) < 0 || (r = state_save(c->dir, state, e)) < 0 || (r = go(c, e)) < 0)
         return r;
     if (c->config->n_hooks[HOOK_PRESTART] + c->config->n_hooks[HOOK_CREATE_RUNTIME] > 0) {
         if ((r = expect(c, SYNC_RUNTIME_HOOKS, e)) < 0 ||
@@ -418,6 +434,7 @@ static int collect(Creation *c, Error *e)
     if (r < 0)
         return r;
     c->made = false;
+    resctrl_release(&c->config->rdt, c->launch.state.id);
     r = hooks_run(c->config, HOOK_POSTSTOP, &c->launch.state, "stopped", e);
     return r < 0 ? r : wait_status_code(status);
 }

@@ -9,10 +9,13 @@
 #include "container.h"
 #include "handover.h"
 #include "launch.h"
+#include "placement.h"
+#include "resctrl.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/process.h"
 #include "runtime/base/strbuf.h"
 #include "runtime/box/cgroup.h"
+#include "scope.h"
 #include "spawn.h"
 #include "sync.h"
 
@@ -147,6 +150,26 @@ static int label(const Joining *j, Error *e)
     return procfs < 0 ? error_errnof(e, -errno, "/proc") : process_labels(j->launch.process, procfs, e);
 }
 
+static int run_initially(const ConfigProcess *p, Error *e)
+{
+    const char *cpus = p->initial_cpus;
+
+    return cpus && *cpus ? placement_cpus(cpus, "process.execCPUAffinity.initial", e) : 0;
+}
+
+/* A process is born in a cgroup only if its creator may write to what their cgroups have in common. A user who may not can still ask systemd to move it there. */
+static int make_process(Joining *j, const Container *c, SpawnSpec *spec, Error *e)
+{
+    Error why = {};
+    int r = spawn(spec, &j->child, &why);
+
+    if (r != -EACCES || !c->group.unit)
+        return r < 0 ? error_setf(e, r, "%s", why.text) : 0;
+    spec->cgroup = -EBADF;
+    r = spawn(spec, &j->child, e);
+    return r < 0 ? r : scope_attach(&c->group, j->child.pid, e);
+}
+
 static int join(Joining *j, const Container *c, Error *e)
 {
     SpawnSpec spec = SPAWN_SPEC_INIT;
@@ -161,8 +184,9 @@ static int join(Joining *j, const Container *c, Error *e)
     spec.keep_fd = j->launch.console;
     spec.child = launch_exec;
     spec.arg = &j->launch;
-    if ((r = label(j, e)) < 0 || (r = spawn(&spec, &j->child, e)) < 0 ||
-        (r = container_oom_score(j->child.pid, j->launch.process, e)) < 0)
+    if ((r = label(j, e)) < 0 || (r = run_initially(j->launch.process, e)) < 0 ||
+        (r = make_process(j, c, &spec, e)) < 0 || (r = container_oom_score(j->child.pid, j->launch.process, e)) < 0 ||
+        (r = resctrl_apply(&j->launch.config->rdt, c->state.id, j->child.pid, false, e)) < 0)
         return r;
     fd_closep(&j->launch.console);
     r = sync_send(j->child.sync, SYNC_GO, j->child.pid);

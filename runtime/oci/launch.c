@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "handover.h"
+#include "placement.h"
 #include "rootfs.h"
 #include "runtime/base/fd.h"
 #include "runtime/box/net.h"
@@ -186,12 +187,15 @@ static int enter_plain_root(const Launch *l, Error *e)
 static int make_cwd(const Launch *l, Error *e)
 {
     _cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), fd = -EBADF;
+    char part[PATH_MAX];
 
     if (root < 0)
         return error_errnof(e, -errno, "/");
     fd = rootfs_open(root, l->process->cwd, ROOTFS_DIRECTORY);
     if (fd == -ELOOP || fd == -EROFS || fd == -EACCES || fd == -EPERM)
         return 0; /* entering it says what is wrong with it */
+    if (fd == -ENOTDIR)
+        return error_setf(e, fd, "process.cwd: %s is not a directory", rootfs_obstacle(root, l->process->cwd, part));
     return fd < 0 ? error_errnof(e, fd, "process.cwd: cannot make %s", l->process->cwd) : 0;
 }
 
@@ -206,7 +210,8 @@ static int set_up_root(Launch *l, int sync, Error *e)
     fd_closep(&l->mounts.bundle);
     l->mounts.bundle = open(l->state.bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (l->mounts.bundle < 0)
-        return error_errnof(e, -errno, "bundle %s", l->state.bundle);
+        return error_errnof(e, -errno, "bundle %s: the root of the container's user namespace must be able to reach it",
+                            l->state.bundle);
     if (own && ((r = mounts_open_sources(&l->mounts, e)) < 0 || (r = mounts_open_root(&l->mounts, e)) < 0 ||
                 (r = mounts_apply(&l->mounts, e)) < 0 || (r = devices_apply(&l->mounts, e)) < 0))
         return r;
@@ -217,7 +222,7 @@ static int set_up_root(Launch *l, int sync, Error *e)
         return r;
     if (l->process->terminal && own && (r = console_setup(l->process, l->mounts.root, l->console, true, e)) < 0)
         return r;
-    if (own && (r = mounts_enter_root(&l->mounts, e)) < 0)
+    if (own && (r = l->no_pivot ? mounts_cover_root(&l->mounts, e) : mounts_enter_root(&l->mounts, e)) < 0)
         return r;
     if (!own && (r = enter_plain_root(l, e)) < 0)
         return r;
@@ -247,7 +252,8 @@ static int take_identity(Launch *l, char *path, size_t size, Error *e)
     int r;
 
     if ((r = caps_parse(l->process->capabilities, l->process_at, &l->caps, e)) < 0 ||
-        (r = process_limits(l->process, e)) < 0)
+        (r = process_limits(l->process, e)) < 0 ||
+        (l->config->memory_policy.wanted && (r = placement_memory(&l->config->memory_policy, e)) < 0))
         return r;
     process_own_streams(l->process);
     r = process_become(l->process, &l->caps, l->filter.code != NULL, e);
@@ -319,6 +325,14 @@ void launch_init(void *launch, int sync)
     finish(l, sync, true);
 }
 
+/* The runtime has run on the first of the two: it must not stay with that. */
+static int set_affinity(const ConfigProcess *p, Error *e)
+{
+    bool initial = p->initial_cpus && *p->initial_cpus, final = p->final_cpus && *p->final_cpus;
+
+    return initial || final ? placement_cpus(p->final_cpus, "process.execCPUAffinity.final", e) : 0;
+}
+
 void launch_exec(void *launch, int sync)
 {
     Launch *l = launch;
@@ -328,7 +342,7 @@ void launch_exec(void *launch, int sync)
     (void) sync_wait_go(sync);
     reset_signals();
     (void) setsid();
-    if (become_root(l->config, &e) < 0 || harden(&e) < 0 || new_keyring(l, &e) < 0)
+    if (become_root(l->config, &e) < 0 || harden(&e) < 0 || new_keyring(l, &e) < 0 || set_affinity(l->process, &e) < 0)
         fail(sync, &e);
     if (l->process->terminal) {
         root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

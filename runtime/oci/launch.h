@@ -37,8 +37,9 @@ typedef struct Launch {
     int start;   /* listening socket that `start` connects to, or -EBADF: go on at once */
     int console; /* socket that gets the terminal's master, or -EBADF */
     bool new_keyring;
-    bool new_session;      /* setsid(2) */
-    bool new_cgroup;       /* a cgroup namespace is to be made by the child itself, as it comes into its cgroup only then */
+    bool no_pivot;
+    bool new_session; /* setsid(2) */
+    bool new_cgroup;  /* a cgroup namespace is to be made by the child itself, as it comes into its cgroup only then */
     unsigned preserve_fds; /* beyond the standard streams */
 } Launch;
 

@@ -2,25 +2,12 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "filesystem.h"
 #include "mounts.h"
 #include "rootfs.h"
 #include "runtime/base/fd.h"
 
-/* One empty, read-only directory covers all masked ones. */
-static int empty_directory(void)
-{
-    _cleanup_close_ int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
-    int fd;
-
-    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "size", "0", 0) < 0 ||
-        fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "2", 0) < 0 ||
-        fsconfig(fs, FSCONFIG_SET_STRING, "mode", "555", 0) < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-        return -errno;
-    fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
-/* The first directory gets the tmpfs itself, the others copies of that mount: a detached tree cannot be cloned before Linux 6.15. */
+/* One empty, read-only directory covers all masked ones. The first gets the tmpfs itself, the others copies of that mount: a detached tree cannot be cloned before Linux 6.15. */
 static int mask(const Mounts *m, const char *path, int *empty, bool *attached, Error *e)
 {
     _cleanup_close_ int target = rootfs_open(m->root, path, ROOTFS_EXISTING), tree = -EBADF;
@@ -31,7 +18,7 @@ static int mask(const Mounts *m, const char *path, int *empty, bool *attached, E
         return 0; /* nothing to hide */
     if (target < 0 || fstat(target, &st) < 0)
         return error_errnof(e, target < 0 ? target : -errno, "cannot mask %s", path);
-    if (S_ISDIR(st.st_mode) && *empty < 0 && (*empty = empty_directory()) < 0)
+    if (S_ISDIR(st.st_mode) && *empty < 0 && (*empty = filesystem_empty(m->config->mount_label)) < 0)
         return error_errnof(e, *empty, "cannot mask %s: no empty directory", path);
     if (S_ISDIR(st.st_mode) && !*attached) {
         r = rootfs_attach(*empty, target);

@@ -19,13 +19,20 @@ typedef struct MountOptions {
     uint64_t propagation;    /* MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE, perhaps with MS_REC; 0: as the root */
     bool read_only;          /* the super block too, where it is a new one */
     bool copy_up;            /* tmpcopyup */
+    bool remount;            /* change the mount that is there */
+    bool idmap;              /* idmap, ridmap */
+    bool idmap_recursive;    /* ridmap */
     const char **parameters; /* "key" or "key=value", NULL-terminated; the strings belong to the caller's options */
     const char **flags;      /* parameters that fsconfig(2) takes as flags of every file system: sync, dirsync, … */
+    const char **tried; /* the same, of some file systems only; the others do as they always do: iversion, acl, … */
 } MountOptions;
 
-/* `options` may be NULL. -EINVAL names an option that is known and not supported. */
-int mount_options_parse(const char *const *options, const char *destination, MountOptions *ret, Error *e);
+/* `options` may be NULL. */
+int mount_options_parse(const char *const *options, MountOptions *ret);
 void mount_options_done(MountOptions *o);
+
+/* Calls `f` with the name of each option that is known here. */
+void mount_options_each(void (*f)(void *arg, const char *name), void *arg);
 
 /* MS_* flags of "rslave" and the like; 0 if it is none of them. */
 uint64_t mount_propagation(const char *name);

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+#include "filesystem.h"
 #include "rootfs.h"
 #include "runtime/base/fd.h"
 
@@ -20,11 +21,12 @@ int mounts_init(Mounts *m, const Config *config, int bundle, Error *e)
                   .root = -EBADF,
                   .null = -EBADF,
                   .sources = calloc(config->n_mounts + 1, sizeof(int)),
-                  .read_only = calloc(config->n_mounts + 1, sizeof(int))};
-    if (!m->sources || !m->read_only)
+                  .read_only = calloc(config->n_mounts + 1, sizeof(int)),
+                  .idmaps = calloc(config->n_mounts + 1, sizeof(int))};
+    if (!m->sources || !m->read_only || !m->idmaps)
         return error_errnof(e, -ENOMEM, "mounts");
     for (size_t i = 0; i <= config->n_mounts; i++)
-        m->sources[i] = m->read_only[i] = -EBADF;
+        m->sources[i] = m->read_only[i] = m->idmaps[i] = -EBADF;
     return 0;
 }
 
@@ -33,18 +35,20 @@ void mounts_close_sources(Mounts *m)
     for (size_t i = 0; m->config && i < m->config->n_mounts; i++) {
         fd_closep(&m->sources[i]);
         fd_closep(&m->read_only[i]);
+        fd_closep(&m->idmaps[i]);
     }
     fd_closep(&m->null);
 }
 
 void mounts_done(Mounts *m)
 {
-    if (m->sources && m->read_only)
+    if (m->sources && m->read_only && m->idmaps)
         mounts_close_sources(m);
     fd_closep(&m->root);
     fd_closep(&m->bundle);
     free(m->sources);
     free(m->read_only);
+    free(m->idmaps);
     *m = (Mounts) MOUNTS_INIT;
 }
 
@@ -63,18 +67,78 @@ static int no_mount_api(Error *e)
         "needs the mount API of Linux 5.12 (open_tree, fsmount, mount_setattr), which is missing or blocked here");
 }
 
+/* The same owners as an earlier mount's? Volumes mostly have the same. */
+static int find_idmap(const Mounts *m, size_t i)
+{
+    const ConfigMount *c = &m->config->mounts[i], *d;
+
+    for (size_t k = 0; k < i; k++) {
+        d = &m->config->mounts[k];
+        if (m->idmaps[k] >= 0 && c->n_uid_map == d->n_uid_map && c->n_gid_map == d->n_gid_map &&
+            (c->n_uid_map == 0 || (memcmp(c->uid_map, d->uid_map, c->n_uid_map * sizeof(*c->uid_map)) == 0 &&
+                                   memcmp(c->gid_map, d->gid_map, c->n_gid_map * sizeof(*c->gid_map)) == 0)))
+            return m->idmaps[k];
+    }
+    return -EBADF;
+}
+
+int mounts_open_idmaps(Mounts *m, Error *e)
+{
+    const char *joined = m->config->namespaces[NS_USER].path;
+
+    for (size_t i = 0; i < m->config->n_mounts; i++) {
+        const ConfigMount *c = &m->config->mounts[i];
+        int same;
+
+        if (!c->options.idmap)
+            continue;
+        same = find_idmap(m, i);
+        if (same >= 0)
+            m->idmaps[i] = fcntl(same, F_DUPFD_CLOEXEC, 3);
+        else if (c->n_uid_map == 0)
+            m->idmaps[i] = open(joined, O_RDONLY | O_CLOEXEC);
+        else {
+            m->idmaps[i] = userns_open(c->uid_map, c->n_uid_map, c->gid_map, c->n_gid_map, e);
+            if (m->idmaps[i] < 0)
+                return error_wrapf(e, m->idmaps[i], "mount %s: mapped owners", c->destination);
+        }
+        if (m->idmaps[i] < 0)
+            return error_errnof(e, -errno, "mount %s: mapped owners", c->destination);
+    }
+    return 0;
+}
+
+static int map_owners(const Mounts *m, size_t i, int tree, Error *e)
+{
+    const ConfigMount *c = &m->config->mounts[i];
+    unsigned flags = AT_EMPTY_PATH | (c->options.idmap_recursive ? AT_RECURSIVE : 0);
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t) m->idmaps[i]};
+
+    if (!c->options.idmap || mount_setattr(tree, "", flags, &attr, sizeof(attr)) == 0)
+        return 0;
+    return error_errnof(e, -errno, "mount %s: the owners cannot be mapped%s", c->destination,
+                        errno == EINVAL  ? " (not every file system can, and none twice)"
+                        : errno == EPERM ? " (this takes privilege over the file system)"
+                                         : "");
+}
+
 int mounts_open_sources(Mounts *m, Error *e)
 {
     for (size_t i = 0; i < m->config->n_mounts; i++) {
         const ConfigMount *c = &m->config->mounts[i];
         unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (c->options.recursive ? AT_RECURSIVE : 0);
 
-        if (!c->options.bind || m->sources[i] >= 0)
+        int r;
+
+        if (!c->options.bind || c->options.remount || m->sources[i] >= 0)
             continue;
         m->sources[i] = open_tree(m->bundle, c->source, flags);
         if (m->sources[i] < 0)
             return errno == ENOSYS ? no_mount_api(e)
-                                   : error_errnof(e, -errno, "cannot mount %s on %s", c->source, c->destination);
+                                   : error_errnof(e, -errno, "mount %s: source %s", c->destination, c->source);
+        r = map_owners(m, i, m->sources[i], e);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -83,7 +147,7 @@ int mounts_open_root(Mounts *m, Error *e)
 {
     const Config *c = m->config;
     struct mount_attr slave = {.propagation = MS_SLAVE};
-    struct mount_attr attr = {.propagation = c->root_propagation & (MS_PRIVATE | MS_UNBINDABLE | MS_SLAVE)};
+    struct mount_attr attr = {.propagation = c->root_propagation & (MS_PRIVATE | MS_SLAVE)};
     _cleanup_close_ int path = -EBADF;
     int r;
 
@@ -102,62 +166,11 @@ int mounts_open_root(Mounts *m, Error *e)
     if (m->root < 0)
         return error_errnof(e, m->root, "root file system %s", c->root);
     if (!attr.propagation)
-        attr.propagation = MS_PRIVATE; /* "shared" is given at the end, to a tree that is all its own */
+        attr.propagation = MS_PRIVATE; /* the others are given at the end, when nothing has to be cloned any more */
     if (mount_setattr(m->root, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
         return error_errnof(e, -errno, "root file system %s: propagation", c->root);
     r = rootfs_attach(m->root, path);
     return r < 0 ? error_errnof(e, r, "root file system %s: cannot be mounted", c->root) : 0;
-}
-
-/* The kernel's own words about the last failure, which say more than errno ("e tmpfs: Bad value for 'size'"). */
-static int fs_error(int fs, int code, const ConfigMount *c, Error *e)
-{
-    char log[256];
-    ssize_t n = read(fs, log, sizeof(log) - 1);
-
-    if (n <= 2)
-        return error_errnof(e, code, "cannot mount %s on %s", c->type, c->destination);
-    log[n] = '\0';
-    log[strcspn(log, "\n")] = '\0';
-    return error_errnof(e, code, "cannot mount %s on %s: %s", c->type, c->destination, log + 2);
-}
-
-static int set_parameter(int fs, const char *parameter)
-{
-    char key[64];
-    const char *value = strchr(parameter, '=');
-    size_t n = value ? (size_t) (value - parameter) : strlen(parameter);
-
-    if (n >= sizeof(key))
-        return -EINVAL;
-    memcpy(key, parameter, n);
-    key[n] = '\0';
-    if (value)
-        return fsconfig(fs, FSCONFIG_SET_STRING, key, value + 1, 0) < 0 ? -errno : 0;
-    return fsconfig(fs, FSCONFIG_SET_FLAG, key, NULL, 0) < 0 ? -errno : 0;
-}
-
-/* A new instance of a file system as a detached mount. */
-static int make_filesystem(const ConfigMount *c, Error *e)
-{
-    bool cgroup = streq(c->type, "cgroup");
-    const char *type = cgroup ? "cgroup2" : c->type; /* there is no other here */
-    uint64_t attr = c->options.attr_set & ~(uint64_t) MOUNT_ATTR_RDONLY;
-    _cleanup_close_ int fs = fsopen(type, FSOPEN_CLOEXEC);
-    int r = 0, fd;
-
-    if (fs < 0)
-        return error_errnof(e, -errno, "cannot mount %s on %s", type, c->destination);
-    if (c->source && fsconfig(fs, FSCONFIG_SET_STRING, "source", c->source, 0) < 0)
-        return fs_error(fs, -errno, c, e);
-    for (const char **p = c->options.parameters; *p && !cgroup && r >= 0; p++)
-        r = set_parameter(fs, *p);
-    for (const char **p = c->options.flags; *p && r >= 0; p++)
-        r = set_parameter(fs, *p);
-    if (r < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-        return fs_error(fs, r < 0 ? r : -errno, c, e);
-    fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned) attr);
-    return fd < 0 ? fs_error(fs, -errno, c, e) : fd;
 }
 
 static int set_attributes(int tree, const MountOptions *o)
@@ -176,7 +189,7 @@ static int set_attributes(int tree, const MountOptions *o)
     return 0;
 }
 
-/* A mount that shares nothing by itself gets what the root has; "shared" of a bind mount keeps its tie to the host, which is what it is asked for. */
+/* A mount that shares nothing by itself gets what the root has (private until the end if that is given then); "shared" of a bind mount keeps its tie to the host, which is what it is asked for. */
 static int set_propagation(int tree, const MountOptions *o, uint64_t root_propagation)
 {
     uint64_t flags = o->propagation ? o->propagation : root_propagation;
@@ -185,6 +198,8 @@ static int set_propagation(int tree, const MountOptions *o, uint64_t root_propag
 
     if (!o->propagation && (flags & MS_SHARED))
         return 0;
+    if (!o->propagation && (flags & MS_UNBINDABLE))
+        attr.propagation = MS_PRIVATE;
     return mount_setattr(tree, "", at, &attr, sizeof(attr)) < 0 ? -errno : 0;
 }
 
@@ -274,7 +289,7 @@ static int check_target(const Mounts *m, const ConfigMount *c, int target, const
 static int open_target(const Mounts *m, const ConfigMount *c, int tree, Error *e)
 {
     _cleanup_close_ int fd = -EBADF;
-    char destination[4096];
+    char destination[4096], part[PATH_MAX];
     struct stat st;
     int r;
 
@@ -294,6 +309,11 @@ static int open_target(const Mounts *m, const ConfigMount *c, int tree, Error *e
             return error_errnof(e, -errno, "mount %s", c->destination);
         fd = rootfs_open(m->root, destination, S_ISDIR(st.st_mode) ? ROOTFS_DIRECTORY : ROOTFS_FILE);
     }
+    if (fd == -ENOTDIR)
+        return error_setf(e, fd, "mount %s: %s is not a directory", c->destination,
+                          rootfs_obstacle(m->root, destination, part));
+    if (fd == -EISDIR)
+        return error_setf(e, fd, "mount %s: is a directory, and its source %s is none", c->destination, c->source);
     if (fd < 0)
         return error_errnof(e, fd, "mount %s: cannot make its target", c->destination);
     r = check_target(m, c, fd, destination, e);
@@ -310,10 +330,49 @@ static int copy_up(int target, int tree, const ConfigMount *c, Error *e)
     return r < 0 ? error_errnof(e, r, "mount %s: cannot copy what the directory holds", c->destination) : 0;
 }
 
+/* "remount": other options for what is mounted there already. */
+static int change_one(Mounts *m, size_t i, Error *e)
+{
+    const ConfigMount *c = &m->config->mounts[i];
+    MountOptions writable = c->options;
+    _cleanup_close_ int target = rootfs_open(m->root, c->destination, ROOTFS_EXISTING);
+    int r;
+
+    if (target < 0)
+        return error_errnof(e, target, "mount %s: remount", c->destination);
+    writable.attr_set &= ~(uint64_t) MOUNT_ATTR_RDONLY; /* comes last */
+    r = set_attributes(target, &writable);
+    if (r < 0)
+        return error_errnof(e, r, "mount %s: remount: cannot set its options", c->destination);
+    r = filesystem_change(target, c, e);
+    if (r < 0)
+        return r;
+    if (c->options.propagation && (r = set_propagation(target, &c->options, 0)) < 0)
+        return error_errnof(e, r, "mount %s: cannot set its propagation", c->destination);
+    if (c->options.attr_set & MOUNT_ATTR_RDONLY)
+        m->read_only[i] = TAKE_FD(target);
+    return 0;
+}
+
+static int open_tree_of(Mounts *m, size_t i, Error *e)
+{
+    const ConfigMount *c = &m->config->mounts[i];
+    _cleanup_close_ int tree = -EBADF;
+    int r;
+
+    if (c->options.bind)
+        return TAKE_FD(m->sources[i]);
+    tree = filesystem_make(c, m->config->mount_label, e);
+    if (tree < 0)
+        return tree;
+    r = map_owners(m, i, tree, e);
+    return r < 0 ? r : TAKE_FD(tree);
+}
+
 static int apply_one(Mounts *m, size_t i, Error *e)
 {
     const ConfigMount *c = &m->config->mounts[i];
-    _cleanup_close_ int tree = c->options.bind ? TAKE_FD(m->sources[i]) : make_filesystem(c, e), target = -EBADF;
+    _cleanup_close_ int tree = open_tree_of(m, i, e), target = -EBADF;
     int r;
 
     if (tree < 0)
@@ -339,7 +398,7 @@ static int apply_one(Mounts *m, size_t i, Error *e)
 int mounts_apply(Mounts *m, Error *e)
 {
     for (size_t i = 0; i < m->config->n_mounts; i++) {
-        int r = apply_one(m, i, e);
+        int r = m->config->mounts[i].options.remount ? change_one(m, i, e) : apply_one(m, i, e);
 
         if (r < 0)
             return r;
@@ -350,7 +409,7 @@ int mounts_apply(Mounts *m, Error *e)
 int mounts_seal(Mounts *m, Error *e)
 {
     struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
-    struct mount_attr shared = {.propagation = MS_SHARED};
+    struct mount_attr propagation = {.propagation = m->config->root_propagation & (MS_SHARED | MS_UNBINDABLE)};
     unsigned flags = AT_EMPTY_PATH | (m->config->root_propagation & MS_REC ? AT_RECURSIVE : 0);
 
     for (size_t i = 0; i < m->config->n_mounts; i++)
@@ -359,19 +418,8 @@ int mounts_seal(Mounts *m, Error *e)
             return error_errnof(e, -errno, "mount %s: cannot become read-only", m->config->mounts[i].destination);
     if (m->config->root_readonly && mount_setattr(m->root, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0)
         return error_errnof(e, -errno, "root file system: cannot become read-only");
-    if ((m->config->root_propagation & MS_SHARED) && mount_setattr(m->root, "", flags, &shared, sizeof(shared)) < 0)
-        return error_errnof(e, -errno, "root file system: cannot become shared");
+    if (propagation.propagation && mount_setattr(m->root, "", flags, &propagation, sizeof(propagation)) < 0)
+        return error_errnof(e, -errno, "root file system: cannot become %s",
+                            propagation.propagation == MS_SHARED ? "shared" : "unbindable");
     return 0;
-}
-
-int mounts_enter_root(Mounts *m, Error *e)
-{
-    if (fchdir(m->root) < 0)
-        return error_errnof(e, -errno, "root file system");
-    /* The old root ends up on top of the new one, from where it is taken away. */
-    if (syscall(SYS_pivot_root, ".", ".") < 0)
-        return error_errnof(e, -errno, "root file system: pivot_root");
-    if (umount2(".", MNT_DETACH) < 0)
-        return error_errnof(e, -errno, "root file system: cannot let go of the host's");
-    return chdir("/") < 0 ? error_errnof(e, -errno, "root file system") : 0;
 }

@@ -7,6 +7,7 @@
  *
  * Calling sequence, in the process that will be the container, in its mount namespace:
  *
+ *     mounts_open_idmaps()    by the runtime, which may still make user namespaces
  *     mounts_open_sources()   before the propagation of the host's mounts is changed; or earlier, by the runtime, when the container's user
  *                             namespace could not reach the sources
  *     mounts_open_root()      the bundle's root as a mount of its own, attached where it lies
@@ -25,6 +26,7 @@ typedef struct Mounts {
     int root;          /* of the container */
     int *sources;      /* a detached tree for each bind mount, else -EBADF */
     int *read_only;    /* mounts that mounts_seal() makes so, else -EBADF */
+    int *idmaps;       /* a user namespace for each mount with mapped owners, else -EBADF */
     int null;          /* the host's /dev/null */
 } Mounts;
 
@@ -39,6 +41,7 @@ void mounts_done(Mounts *m);
 /* Closes all fds but that of the root. */
 void mounts_close_sources(Mounts *m);
 
+int mounts_open_idmaps(Mounts *m, Error *e);
 int mounts_open_sources(Mounts *m, Error *e);
 int mounts_open_root(Mounts *m, Error *e);
 int mounts_apply(Mounts *m, Error *e);
@@ -48,6 +51,8 @@ int mounts_seal(Mounts *m, Error *e);
 
 /* Makes the root "/" and lets go of the old one. */
 int mounts_enter_root(Mounts *m, Error *e);
+/* The same where pivot_root(2) cannot be had, as on an initramfs: moves the root on top of the old one, of which only an empty place stays. */
+int mounts_cover_root(Mounts *m, Error *e);
 
 /* An O_PATH fd of the host's device `path`, after checking that it is this very device. */
 int device_open_host(const char *path, mode_t type, dev_t number);

@@ -78,8 +78,6 @@ CapPrm:	0000000000000000
 CapEff:	0000000000000000
 CapBnd:	0000000000000000
 CapAmb:	0000000000000000"
-    config '.process.capabilities.bounding = ["CAP_NOSUCH"]'
-    refused 'no such capability: "CAP_NOSUCH"'
 }
 
 @test "resource limits" {

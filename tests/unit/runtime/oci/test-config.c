@@ -59,25 +59,50 @@ TEST(wrong_values_are_refused_with_their_place)
         {",\"oomScoreAdj\":1001", "", "oomScoreAdj"},
         {",\"ioPriority\":{\"class\":\"X\"}", "", "no such class"},
         {",\"scheduler\":{\"policy\":\"X\"}", "", "no such policy"},
-        {",\"execCPUAffinity\":{\"initial\":\"0\"}", "", "execCPUAffinity"},
+        {",\"execCPUAffinity\":{\"initial\":\"0-\"}", "", "execCPUAffinity: \"0-\" is no list of CPUs"},
+        {"", ",\"annotations\":{\"a\":1}", "annotations: \"a\": must be a string"},
+        {"", ",\"annotations\":{\"\":\"x\"}", "must not be empty"},
         {"", ",\"hostname\":\"x\"", "needs a uts namespace"},
         {"", ",\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\"}]", "mount namespace"},
         {"", ",\"mounts\":[{\"type\":\"tmpfs\"}]", "mounts[0]"},
         {"", ",\"mounts\":[{\"destination\":\"/x\"}]", "a bind mount needs one"},
-        {"", ",\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\",\"options\":[\"remount\"]}]", "not supported"},
-        {"", ",\"mounts\":[{\"destination\":\"/x\",\"source\":\"/\",\"uidMappings\":[{}]}]", "id-mapped"},
+        {"", ",\"mounts\":[{\"destination\":\"/x\",\"source\":\"/\",\"uidMappings\":[{}]}]", "mounts[0].uidMappings"},
+        {"",
+         ",\"mounts\":[{\"destination\":\"/x\",\"source\":\"/"
+         "\",\"uidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":1}]}]",
+         "one without the other"},
+        {"",
+         ",\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]},\"mounts\":[{\"destination\":\"/"
+         "x\",\"source\":\"/\",\"options\":[\"ridmap\"]}]",
+         "\"ridmap\" needs uidMappings"},
         {"", ",\"linux\":{\"namespaces\":[{\"type\":\"x\"}]}", "no such type"},
         {"", ",\"linux\":{\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"pid\"}]}", "given twice"},
         {"", ",\"linux\":{\"namespaces\":[{\"type\":\"pid\",\"path\":\"x\"}]}", "not an absolute path"},
         {"", ",\"linux\":{\"namespaces\":[{\"type\":\"user\"}]}", "needs both"},
-        {"", ",\"linux\":{\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]}", "need a new user namespace"},
+        {"", ",\"linux\":{\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]}", "need a user namespace"},
         {"", ",\"linux\":{\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":0}]}", "size"},
         {"", ",\"linux\":{\"timeOffsets\":{\"realtime\":{}}}", "no such clock"},
         {"", ",\"linux\":{\"devices\":[{\"path\":\"/dev/x\",\"type\":\"q\"}]}", "none of c, u, b, p"},
         {"", ",\"linux\":{\"devices\":[{\"path\":\"/dev/x\",\"type\":\"c\"}]}", "major and minor"},
         {"", ",\"linux\":{\"rootfsPropagation\":\"x\"}", "no such propagation"},
         {"", ",\"linux\":{\"personality\":{\"domain\":\"x\"}}", "neither LINUX nor LINUX32"},
-        {"", ",\"linux\":{\"intelRdt\":{\"closID\":\"x\"}}", "intelRdt"},
+        {"", ",\"linux\":{\"personality\":{\"domain\":\"LINUX\",\"flags\":[\"x\"]}}", "none is defined"},
+        {"", ",\"linux\":{\"intelRdt\":{\"closID\":\"x/y\"}}", "closID: \"x/y\" is no name"},
+        {"", ",\"linux\":{\"intelRdt\":{\"closID\":\"mon_groups\"}}", "is no name of a class"},
+        {"", ",\"linux\":{\"intelRdt\":{\"memBwSchema\":\"L3:0=1\"}}", "memBwSchema"},
+        {"", ",\"linux\":{\"intelRdt\":{\"schemata\":[\"a\\nb\"]}}", "must be one line"},
+        {"", ",\"linux\":{\"memoryPolicy\":{}}", "memoryPolicy.mode"},
+        {"", ",\"linux\":{\"memoryPolicy\":{\"mode\":\"MPOL_X\"}}", "no such mode"},
+        {"", ",\"linux\":{\"memoryPolicy\":{\"mode\":\"MPOL_BIND\",\"flags\":[\"x\"]}}", "no such flag"},
+        {"", ",\"linux\":{\"memoryPolicy\":{\"mode\":\"MPOL_BIND\",\"nodes\":\"3-1\"}}", "no list of nodes"},
+        {"", ",\"linux\":{\"netDevices\":{\"eth0\":{}}}", "need a network namespace"},
+        {"", ",\"linux\":{\"netDevices\":{\"e/h\":{}}}", "no name of a network device"},
+        {"", ",\"linux\":{\"netDevices\":{\"eth0\":{\"name\":\"%s\"}}}", "\"%s\" is no name of a network device"},
+        {"", ",\"linux\":{\"netDevices\":{\"a\":{\"name\":\"x\"},\"b\":{\"name\":\"x\"}}}", "two devices"},
+        {"",
+         ",\"linux\":{\"namespaces\":[{\"type\":\"time\",\"path\":\"/"
+         "x\"}],\"timeOffsets\":{\"boottime\":{\"secs\":1}}}",
+         "need a new time namespace"},
         {"", ",\"linux\":{\"sysctl\":{\"a\":1}}", "must be a string"},
         {"", ",\"hooks\":{\"poststart\":[{\"path\":\"x\"}]}", "hooks.poststart[0]"},
         {"", ",\"hooks\":{\"poststart\":{}}", "poststart"},
@@ -117,6 +142,65 @@ TEST(what_is_given_is_taken_over)
     assert_int_equal(c->root_propagation, MS_SHARED | MS_REC);
 }
 
+/* What another platform or a later version defines, and what engines give though it changes nothing. */
+TEST(what_is_not_for_this_container_is_passed_over)
+{
+    _cleanup_(config_freep) Config *c = NULL;
+    Error e = {};
+    int r = parse(",\"commandLine\":\"a b\",\"later\":{\"x\":1}",
+                  ",\"windows\":{\"layerFolders\":[]},\"solaris\":{},\"vm\":{},\"zos\":{},\"freebsd\":{},"
+                  "\"linux\":{\"namespaces\":[{\"type\":\"user\",\"path\":\"/run/u\"}],"
+                  "\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]}",
+                  &c, &e);
+
+    assert_int_equal(r, 0);
+    assert_false(config_new(c, NS_USER));
+}
+
+TEST(what_the_host_gives_up_is_taken_over)
+{
+    _cleanup_(config_freep) Config *c = NULL;
+    Error e = {};
+    int r = parse(
+        ",\"execCPUAffinity\":{\"initial\":\"0\",\"final\":\"0-3,7\"}",
+        ",\"linux\":{\"namespaces\":[{\"type\":\"network\"}],"
+        "\"memoryPolicy\":{\"mode\":\"MPOL_PREFERRED_MANY\",\"nodes\":\"0,2-3\",\"flags\":[\"MPOL_F_STATIC_NODES\"]},"
+        "\"netDevices\":{\"dev0\":{\"name\":\"eth%d\"},\"dev1\":{}},"
+        "\"intelRdt\":{\"closID\":\"gold\",\"schemata\":[\"L3:0=f\",\"MB:0=20\"],\"enableMonitoring\":true}}",
+        &c, &e);
+
+    assert_int_equal(r, 0);
+    assert_string_equal(c->process.final_cpus, "0-3,7");
+    assert_true(c->memory_policy.wanted);
+    assert_int_equal(c->memory_policy.mode, 5 | 1 << 15);
+    assert_int_equal(c->n_net_devices, 2);
+    assert_string_equal(c->net_devices[0].target, "eth%d");
+    assert_string_equal(c->net_devices[1].target, "dev1");
+    assert_true(c->rdt.wanted && c->rdt.monitoring);
+    assert_string_equal(c->rdt.schemata[1], "MB:0=20");
+}
+
+TEST(mapped_owners_default_to_those_of_the_container)
+{
+    _cleanup_(config_freep) Config *c = NULL;
+    Error e = {};
+    int r =
+        parse("",
+              ",\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"user\"}],"
+              "\"uidMappings\":[{\"containerID\":0,\"hostID\":100000,\"size\":65536}],"
+              "\"gidMappings\":[{\"containerID\":0,\"hostID\":200000,\"size\":65536}]},"
+              "\"mounts\":[{\"destination\":\"/a\",\"source\":\"/a\",\"options\":[\"rbind\",\"ridmap\"]},"
+              "{\"destination\":\"/b\",\"source\":\"/b\",\"uidMappings\":[{\"containerID\":1,\"hostID\":2,\"size\":3}],"
+              "\"gidMappings\":[{\"containerID\":4,\"hostID\":5,\"size\":6}]}]",
+              &c, &e);
+
+    assert_int_equal(r, 0);
+    assert_int_equal(c->mounts[0].n_gid_map, 1);
+    assert_int_equal(c->mounts[0].gid_map[0].outside, 200000);
+    assert_true(c->mounts[1].options.idmap && !c->mounts[1].options.idmap_recursive);
+    assert_int_equal(c->mounts[1].uid_map[0].outside, 2);
+}
+
 TEST(numbers_beyond_64_signed_bits_become_the_largest)
 {
     _cleanup_(config_freep) Config *c = NULL;
@@ -147,6 +231,9 @@ int main(void)
         UNIT(what_the_specification_does_not_know_is_ignored),
         UNIT(wrong_values_are_refused_with_their_place),
         UNIT(what_is_given_is_taken_over),
+        UNIT(what_is_not_for_this_container_is_passed_over),
+        UNIT(what_the_host_gives_up_is_taken_over),
+        UNIT(mapped_owners_default_to_those_of_the_container),
         UNIT(numbers_beyond_64_signed_bits_become_the_largest),
     };
 

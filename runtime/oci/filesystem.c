@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "filesystem.h"
+
+#include <sys/mount.h>
+#include <sys/xattr.h>
+
+#include "runtime/base/fd.h"
+
+/* The kernel's own words about the last failure, which say more than errno ("e tmpfs: Bad value for 'size'"). */
+static int fs_error(int fs, int code, const ConfigMount *c, Error *e)
+{
+    char log[256];
+    ssize_t n = read(fs, log, sizeof(log) - 1);
+
+    if (n <= 2)
+        return error_errnof(e, code, "cannot mount %s on %s", c->type, c->destination);
+    log[n] = '\0';
+    log[strcspn(log, "\n")] = '\0';
+    return error_errnof(e, code, "cannot mount %s on %s: %s", c->type, c->destination, log + 2);
+}
+
+static int set_parameter(int fs, const char *parameter)
+{
+    char key[64];
+    const char *value = strchr(parameter, '=');
+    size_t n = value ? (size_t) (value - parameter) : strlen(parameter);
+
+    if (n >= sizeof(key))
+        return -EINVAL;
+    memcpy(key, parameter, n);
+    key[n] = '\0';
+    if (value)
+        return fsconfig(fs, FSCONFIG_SET_STRING, key, value + 1, 0) < 0 ? -errno : 0;
+    return fsconfig(fs, FSCONFIG_SET_FLAG, key, NULL, 0) < 0 ? -errno : 0;
+}
+
+static int set_parameters(int fs, const MountOptions *o, bool foreign)
+{
+    char drop[256];
+    int r = 0;
+
+    for (const char **p = o->parameters; *p && !foreign && r >= 0; p++)
+        r = set_parameter(fs, *p);
+    for (const char **p = o->flags; *p && r >= 0; p++)
+        r = set_parameter(fs, *p);
+    for (const char **p = o->tried; *p && r >= 0; p++)
+        if (set_parameter(fs, *p) < 0)
+            while (read(fs, drop, sizeof(drop)) > 0)
+                ; /* it has no such switch: its words about that are not about what follows */
+    return r;
+}
+
+/* File systems of the kernel's own objects have labels by policy; a message queue's is that of its root. */
+static bool labelled(const char *type, const MountOptions *o)
+{
+    static const char *const never[] = {"proc", "sysfs", "cgroup2", "mqueue"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(never); i++)
+        if (streq(type, never[i]))
+            return false;
+    for (const char **p = o->parameters; *p; p++)
+        if (startswith(*p, "context=") || startswith(*p, "fscontext=") || startswith(*p, "defcontext="))
+            return false;
+    return true;
+}
+
+static int label_root(int mount, const char *label)
+{
+    _cleanup_close_ int root = openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return root < 0 || fsetxattr(root, "security.selinux", label, strlen(label) + 1, 0) < 0 ? -errno : 0;
+}
+
+int filesystem_make(const ConfigMount *c, const char *label, Error *e)
+{
+    bool cgroup = streq(c->type, "cgroup");
+    const char *type = cgroup ? "cgroup2" : c->type; /* there is no other here */
+    uint64_t attr = (c->options.attr_set & ~c->options.attr_clear_rec) | c->options.attr_set_rec;
+    _cleanup_close_ int fs = fsopen(type, FSOPEN_CLOEXEC), fd = -EBADF;
+    int r;
+
+    if (fs < 0)
+        return error_errnof(e, -errno, "cannot mount %s on %s", type, c->destination);
+    if (c->source && fsconfig(fs, FSCONFIG_SET_STRING, "source", c->source, 0) < 0)
+        return fs_error(fs, -errno, c, e);
+    if (label && labelled(type, &c->options) && fsconfig(fs, FSCONFIG_SET_STRING, "context", label, 0) < 0)
+        return fs_error(fs, -errno, c, e);
+    r = set_parameters(fs, &c->options, cgroup);
+    if (r < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return fs_error(fs, r < 0 ? r : -errno, c, e);
+    fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned) attr & ~(unsigned) MOUNT_ATTR_RDONLY);
+    if (fd < 0)
+        return fs_error(fs, -errno, c, e);
+    if (label && streq(type, "mqueue") && (r = label_root(fd, label)) < 0)
+        return error_errnof(e, r, "linux.mountLabel: mount %s", c->destination);
+    return TAKE_FD(fd);
+}
+
+int filesystem_change(int mount, const ConfigMount *c, Error *e)
+{
+    const MountOptions *o = &c->options;
+    _cleanup_close_ int fs = -EBADF;
+    int r;
+
+    if (o->bind || (!*o->parameters && !*o->flags && !*o->tried))
+        return 0;
+    fs = fspick(mount, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+    if (fs < 0)
+        return error_errnof(e, -errno, "mount %s: remount", c->destination);
+    r = set_parameters(fs, o, false);
+    if (r >= 0 && fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+        r = -errno;
+    return r < 0 ? error_errnof(e, r, "mount %s: remount: the file system refuses its options", c->destination) : 0;
+}
+
+int filesystem_empty(const char *label)
+{
+    _cleanup_close_ int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    int fd;
+
+    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "size", "0", 0) < 0 ||
+        fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "2", 0) < 0 ||
+        fsconfig(fs, FSCONFIG_SET_STRING, "mode", "555", 0) < 0 ||
+        (label && fsconfig(fs, FSCONFIG_SET_STRING, "context", label, 0) < 0) ||
+        fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return -errno;
+    fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    return fd < 0 ? -errno : fd;
+}
