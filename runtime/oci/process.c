@@ -201,6 +201,18 @@ static int executable(const char *path)
     return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0 ? -errno : 0;
 }
 
+/* Engines look for "permission denied". */
+static const char *why_denied(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0 || (S_ISREG(st.st_mode) && st.st_mode & 0111))
+        return "permission denied";
+    return S_ISDIR(st.st_mode)   ? "is a directory: permission denied"
+           : S_ISREG(st.st_mode) ? "is not executable: permission denied"
+                                 : "is no regular file: permission denied";
+}
+
 int process_find(const ConfigProcess *p, char *ret_path, size_t size, Error *e)
 {
     const char *name = p->args[0], *path;
@@ -212,7 +224,7 @@ int process_find(const ConfigProcess *p, char *ret_path, size_t size, Error *e)
         if (r < 0)
             return error_setf(e, r, "exec: \"%s\": %s", name,
                               r == -ENOENT   ? "no such file or directory"
-                              : r == -EACCES ? "permission denied"
+                              : r == -EACCES ? why_denied(name)
                                              : strerror(-r));
         if ((size_t) snprintf(ret_path, size, "%s", name) >= size)
             return error_errnof(e, -ENAMETOOLONG, "exec: \"%s\"", name);

@@ -95,7 +95,7 @@ static int make(const Config *c, const char *id, ContainerCgroup *g, Error *e)
     if (r < 0)
         return r;
     g->fd = cgroup_make(g->top, g->path, e);
-    return g->fd < 0 ? g->fd : 0;
+    return g->fd < 0 ? error_wrapf(e, g->fd, "linux.cgroupsPath") : 0;
 }
 
 int container_cgroup_make(const Config *c, const char *id, ContainerCgroup *ret, Error *e)

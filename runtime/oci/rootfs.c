@@ -227,6 +227,23 @@ int rootfs_open(int root, const char *path, RootfsKind kind)
     return r < 0 ? r : TAKE_FD(fd);
 }
 
+const char *rootfs_obstacle(int root, const char *path, char part[static PATH_MAX])
+{
+    for (size_t n = 1; n < PATH_MAX; n++) {
+        _cleanup_close_ int fd = -EBADF;
+        struct stat st;
+
+        if (path[n] && path[n] != '/')
+            continue;
+        memcpy(part, path, n);
+        part[n] = '\0';
+        fd = rootfs_open(root, part, ROOTFS_EXISTING);
+        if (!path[n] || fd < 0 || fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode))
+            return part;
+    }
+    return path;
+}
+
 int rootfs_open_plain_directory(int root, const char *path)
 {
     _cleanup_close_ int fd = open_in_root(root, path, RESOLVE_NO_SYMLINKS);

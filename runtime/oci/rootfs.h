@@ -8,6 +8,8 @@
  * links of procfs are refused (-ELOOP). Where openat2(2) is missing or blocked the path is walked with O_NOFOLLOW, one component at a
  * time, which refuses symlinks on procfs altogether: stricter, never laxer. */
 
+#include <limits.h>
+
 #include "runtime/base/error.h"
 
 typedef enum RootfsKind {
@@ -21,6 +23,9 @@ int rootfs_open(int root, const char *path, RootfsKind kind);
 
 /* The same for places that only an ordinary directory may be: -ELOOP where any component is a symlink. Made if missing. */
 int rootfs_open_plain_directory(int root, const char *path);
+
+/* After -ENOTDIR, for the error: the shortest part of `path` that is there and no directory. */
+const char *rootfs_obstacle(int root, const char *path, char part[static PATH_MAX]);
 
 /* Attaches the detached tree on `target`, which must be an fd. */
 int rootfs_attach(int tree, int target);

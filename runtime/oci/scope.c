@@ -372,6 +372,26 @@ int scope_update(const ContainerCgroup *g, const json_t *resources, Error *e)
     return 0;
 }
 
+int scope_attach(const ContainerCgroup *g, pid_t pid, Error *e)
+{
+    BusCall call = to_manager("AttachProcessesToUnit", "ssau");
+    _cleanup_(bus_message_done) BusMessage reply = {};
+    _cleanup_(strbuf_done) StrBuf body = {};
+    _cleanup_(bus_done) Bus bus = BUS_INIT;
+    size_t array;
+    int r;
+
+    bus_put_string(&body, g->unit);
+    bus_put_string(&body, g->path + scope_length(g->path, g->unit));
+    array = bus_open_array(&body, 4);
+    bus_put_u32(&body, (uint32_t) pid);
+    bus_close_array(&body, array, 4);
+    r = connect_manager(process_is_system(), &bus, e);
+    if (r >= 0)
+        r = bus_call(&bus, &call, &body, &reply, e);
+    return r < 0 ? error_wrapf(e, r, "systemd: unit %s", g->unit) : 0;
+}
+
 int scope_remove(const ContainerCgroup *g, Error *e)
 {
     _cleanup_free_ char *path = strndup(g->path, scope_length(g->path, g->unit));

@@ -26,6 +26,8 @@
 int scope_make(const Config *c, const char *id, pid_t pid, ContainerCgroup *ret, Error *e);
 /* Limits of a scope that is there. */
 int scope_update(const ContainerCgroup *g, const json_t *resources, Error *e);
+/* Moves a process into it that could not be born there. */
+int scope_attach(const ContainerCgroup *g, pid_t pid, Error *e);
 /* Kills what is in it, stops the unit and has systemd forget it. A unit that is gone is success. */
 int scope_remove(const ContainerCgroup *g, Error *e);
 
