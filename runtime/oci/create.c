@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/nsfs.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -17,10 +19,10 @@
 #include "handover.h"
 #include "hooks.h"
 #include "launch.h"
-#include "runtime/base/clock.h"
-#include "runtime/base/fd.h"
 #include "netdev.h"
 #include "resctrl.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/fd.h"
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
 #include "runtime/base/process.h"
@@ -58,9 +60,9 @@ static void creation_done(Creation *c)
     spawned_done(&c->child);
     if (c->made) {
         (void) container_cgroup_remove(&c->group, NULL);
+        resctrl_release(&c->config->rdt, c->launch.state.id);
         (void) state_remove(c->rt->root, c->launch.state.id, NULL);
     }
-        resctrl_release(&c->config->rdt, c->launch.state.id);
     seccomp_filter_done(&c->launch.filter);
     mounts_done(&c->launch.mounts);
     fd_closep(&c->launch.start);
@@ -259,9 +261,9 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
     container_check_caps(c->config, &c->config->process, &c->options->warner);
     c->launch.preserve_fds = c->options->preserve_fds;
     c->launch.new_keyring = !c->options->keep_keyring;
+    c->launch.no_pivot = c->options->no_pivot;
     r = mounts_init(&c->launch.mounts, c->config, openat(c->bundle, ".", O_PATH | O_DIRECTORY | O_CLOEXEC), e);
     /* The container's root may be no one who can reach the sources, so we reach them for it, if we may. */
-    c->launch.no_pivot = c->options->no_pivot;
     if (r >= 0)
         r = mounts_open_idmaps(&c->launch.mounts, e);
     if (r >= 0 && c->config->namespaces[NS_USER].wanted && geteuid() == 0)
@@ -281,6 +283,8 @@ static int open_namespaces(const Config *config, SpawnSpec *spec, Error *e)
         spec->join[k] = open(n->path, O_RDONLY | O_CLOEXEC);
         if (spec->join[k] < 0)
             return error_errnof(e, -errno, "linux.namespaces: %s: %s", namespace_names[k], n->path);
+        if (ioctl(spec->join[k], NS_GET_NSTYPE) != (int) namespace_flags[k])
+            return error_setf(e, -EINVAL, "linux.namespaces: %s: %s is no such namespace", namespace_names[k], n->path);
     }
     return 0;
 }
@@ -315,10 +319,6 @@ static int make_process(Creation *c, Error *e)
     return r < 0 ? error_errnof(e, r, "the container's process") : 0;
 }
 
-/* Why the other end went silent. */
-static int explain_death(Creation *c, Error *e)
-{
-    int status;
 /* What only the runtime can do for the process, now that it is there. */
 static int supply(Creation *c, Error *e)
 {
@@ -330,6 +330,10 @@ static int supply(Creation *c, Error *e)
     return r < 0 ? r : resctrl_apply(&config->rdt, c->launch.state.id, c->child.pid, true, e);
 }
 
+/* Why the other end went silent. */
+static int explain_death(Creation *c, Error *e)
+{
+    int status;
 
     if (pidfd_wait(c->child.pidfd, clock_now() + USEC_PER_SEC, &status) < 0)
         return error_setf(e, -EPIPE, "the container's process went silent while it was set up");
@@ -430,11 +434,11 @@ static int collect(Creation *c, Error *e)
     r = container_cgroup_remove(&c->group, e);
     if (r < 0)
         return r;
+    resctrl_release(&c->config->rdt, c->launch.state.id);
     r = state_remove(c->rt->root, c->launch.state.id, e);
     if (r < 0)
         return r;
     c->made = false;
-    resctrl_release(&c->config->rdt, c->launch.state.id);
     r = hooks_run(c->config, HOOK_POSTSTOP, &c->launch.state, "stopped", e);
     return r < 0 ? r : wait_status_code(status);
 }
