@@ -122,20 +122,32 @@ static int map_owners(const Mounts *m, size_t i, int tree, Error *e)
                                          : "");
 }
 
+static int open_source(const Mounts *m, const ConfigMount *c, Error *e)
+{
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (c->options.recursive ? AT_RECURSIVE : 0);
+    int tree;
+
+    if (!c->options.bind)
+        return filesystem_make(c, m->config->mount_label, e);
+    tree = open_tree(m->bundle, c->source, flags);
+    if (tree >= 0)
+        return tree;
+    return errno == ENOSYS ? no_mount_api(e)
+                           : error_errnof(e, -errno, "mount %s: source %s", c->destination, c->source);
+}
+
+/* A file system with mapped owners is made here, too: its owners are mapped to those of the host, which a user namespace has no say in. */
 int mounts_open_sources(Mounts *m, Error *e)
 {
     for (size_t i = 0; i < m->config->n_mounts; i++) {
         const ConfigMount *c = &m->config->mounts[i];
-        unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (c->options.recursive ? AT_RECURSIVE : 0);
-
         int r;
 
-        if (!c->options.bind || c->options.remount || m->sources[i] >= 0)
+        if ((!c->options.bind && !c->options.idmap) || c->options.remount || m->sources[i] >= 0)
             continue;
-        m->sources[i] = open_tree(m->bundle, c->source, flags);
+        m->sources[i] = open_source(m, c, e);
         if (m->sources[i] < 0)
-            return errno == ENOSYS ? no_mount_api(e)
-                                   : error_errnof(e, -errno, "mount %s: source %s", c->destination, c->source);
+            return m->sources[i];
         r = map_owners(m, i, m->sources[i], e);
         if (r < 0)
             return r;
@@ -354,25 +366,12 @@ static int change_one(Mounts *m, size_t i, Error *e)
     return 0;
 }
 
-static int open_tree_of(Mounts *m, size_t i, Error *e)
-{
-    const ConfigMount *c = &m->config->mounts[i];
-    _cleanup_close_ int tree = -EBADF;
-    int r;
-
-    if (c->options.bind)
-        return TAKE_FD(m->sources[i]);
-    tree = filesystem_make(c, m->config->mount_label, e);
-    if (tree < 0)
-        return tree;
-    r = map_owners(m, i, tree, e);
-    return r < 0 ? r : TAKE_FD(tree);
-}
-
 static int apply_one(Mounts *m, size_t i, Error *e)
 {
     const ConfigMount *c = &m->config->mounts[i];
-    _cleanup_close_ int tree = open_tree_of(m, i, e), target = -EBADF;
+    _cleanup_close_ int tree =
+                            m->sources[i] >= 0 ? TAKE_FD(m->sources[i]) : filesystem_make(c, m->config->mount_label, e),
+                        target = -EBADF;
     int r;
 
     if (tree < 0)

@@ -24,7 +24,7 @@ typedef struct Mounts {
     int bundle;        /* directory that relative paths of the configuration start from */
     bool shared_users; /* no new user namespace: mknod(2) works */
     int root;          /* of the container */
-    int *sources;      /* a detached tree for each bind mount, else -EBADF */
+    int *sources;      /* a detached tree for each bind mount and each with mapped owners, else -EBADF */
     int *read_only;    /* mounts that mounts_seal() makes so, else -EBADF */
     int *idmaps;       /* a user namespace for each mount with mapped owners, else -EBADF */
     int null;          /* the host's /dev/null */

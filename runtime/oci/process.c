@@ -30,12 +30,17 @@ struct scheduling {
     int32_t nice;
     uint32_t priority;
     uint64_t runtime, deadline, period;
+    uint32_t util_min,
+        util_max; /* for SCHED_FLAG_UTIL_CLAMP_*: the specification has no values for them, so these clamp nothing */
 };
+#define UTIL_MAX 1024
 
 int process_limits(const ConfigProcess *p, Error *e)
 {
-    struct scheduling s = {sizeof(s),         p->sched_policy,  p->sched_flags,    p->sched_nice,
-                           p->sched_priority, p->sched_runtime, p->sched_deadline, p->sched_period};
+    struct scheduling s = {sizeof(s),         p->sched_policy,   p->sched_flags,
+                           p->sched_nice,     p->sched_priority, p->sched_runtime,
+                           p->sched_deadline, p->sched_period,   0,
+                           UTIL_MAX};
 
     if (p->has_scheduler && syscall(SYS_sched_setattr, 0, &s, 0) < 0)
         return error_errnof(e, -errno, "process.scheduler");
