@@ -5,6 +5,7 @@
 #include "cmd.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
+#include "runtime/oci/resctrl.h"
 #include "runtime/oci/scope.h"
 
 typedef enum Kind {
@@ -100,40 +101,71 @@ static int read_resources(const char *path, json_t **ret, Error *e)
     return 0;
 }
 
-static int parse(int argc, char **argv, json_t **resources, Error *e)
+/* What the options ask for. */
+typedef struct Changes {
+    json_t *resources;
+    const char *l3, *mem; /* lines of resctrl; NULL: none */
+} Changes;
+
+static void changes_done(Changes *c)
 {
-    struct option options[ARRAY_SIZE(limits) + 2] = {};
+    json_decref(c->resources);
+}
+
+static int parse(int argc, char **argv, Changes *ret, Error *e)
+{
+    struct option options[ARRAY_SIZE(limits) + 4] = {};
     const char *file = NULL;
     int c, r;
 
     for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
         options[i] = (struct option){limits[i].option, required_argument, NULL, 256 + (int) i};
     options[ARRAY_SIZE(limits)] = (struct option){"resources", required_argument, NULL, 'r'};
-    *resources = json_object();
+    options[ARRAY_SIZE(limits) + 1] = (struct option){"l3-cache-schema", required_argument, NULL, 'l'};
+    options[ARRAY_SIZE(limits) + 2] = (struct option){"mem-bw-schema", required_argument, NULL, 'm'};
+    ret->resources = json_object();
     while ((c = getopt_long(argc, argv, "+r:", options, NULL)) != -1) {
-        if (c != 'r' && c < 256)
-            return cmd_bad_option(argc, argv, e);
         if (c == 'r')
             file = optarg;
-        else if ((r = set_limit(*resources, &limits[c - 256], optarg, e)) < 0)
+        else if (c == 'l')
+            ret->l3 = optarg;
+        else if (c == 'm')
+            ret->mem = optarg;
+        else if (c < 256)
+            return cmd_bad_option(argc, argv, e);
+        else if ((r = set_limit(ret->resources, &limits[c - 256], optarg, e)) < 0)
             return r;
     }
     if (!file)
         return 0;
-    json_decref(*resources);
-    *resources = NULL;
-    return read_resources(file, resources, e);
+    json_decref(ret->resources);
+    ret->resources = NULL;
+    return read_resources(file, &ret->resources, e);
+}
+
+static int apply(const Container *c, const Changes *changes, Error *e)
+{
+    _cleanup_(config_freep) Config *config = NULL;
+    int r = resources_apply(&c->group, changes->resources, e);
+
+    /* systemd knows fewer limits, and those to whole percents: what it wrote is written over. */
+    if (r >= 0 && c->group.unit && (r = scope_update(&c->group, changes->resources, e)) >= 0)
+        r = resources_apply(&c->group, changes->resources, e);
+    if (r < 0 || (!changes->l3 && !changes->mem))
+        return r;
+    r = container_config(c, &config, e);
+    return r < 0 ? r : resctrl_update(&config->rdt, c->state.id, changes->l3, changes->mem, e);
 }
 
 int verb_update(Cli *cli, int argc, char **argv, Error *e)
 {
     _cleanup_(container_done) Container container = {.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
-    _cleanup_json_ json_t *resources = NULL;
+    _cleanup_(changes_done) Changes changes = {};
     const char *id;
     Runtime rt;
     int r;
 
-    if ((r = parse(argc, argv, &resources, e)) < 0 || (r = cmd_id(argc, argv, &id, e)) < 0 ||
+    if ((r = parse(argc, argv, &changes, e)) < 0 || (r = cmd_id(argc, argv, &id, e)) < 0 ||
         (r = cmd_runtime(cli, &rt, e)) < 0)
         return r;
     r = container_open(&rt, id, true, &container, e);
@@ -142,10 +174,5 @@ int verb_update(Cli *cli, int argc, char **argv, Error *e)
         return r;
     if (container.status == STATUS_STOPPED)
         return error_setf(e, -EINVAL, "container \"%s\": container not running", id);
-    r = resources_apply(&container.group, resources, e);
-    if (r < 0 || !container.group.unit)
-        return r;
-    /* systemd knows fewer limits, and those to whole percents: what it wrote is written over. */
-    r = scope_update(&container.group, resources, e);
-    return r < 0 ? r : resources_apply(&container.group, resources, e);
+    return apply(&container, &changes, e);
 }

@@ -14,7 +14,6 @@
     "  --pidfd-socket PATH    gets a pidfd of the process\n"                                                           \
     "  --preserve-fds N       passes N more file descriptors on, from 3\n"                                             \
     "  --no-pivot             moves the root mount in place of pivot_root\n"                                           \
-    "  --no-pivot             moves the root mount in place of pivot_root\n"                                           \
     "  --no-new-keyring       keeps the session keyring of the caller\n"
 #define FORMAT_OPTION "  -f, --format FORMAT    table or json\n"
 #define CRIU_OPTIONS                                                                                                   \

@@ -236,3 +236,20 @@ void resctrl_release(const ConfigRdt *rdt, const char *id)
     if (root >= 0)
         resctrl_leave(root, rdt, id);
 }
+
+int resctrl_update(const ConfigRdt *rdt, const char *id, const char *l3, const char *mem, Error *e)
+{
+    ConfigRdt change = {.clos = rdt->clos, .l3 = l3, .mem = mem};
+    _cleanup_free_ char *wanted = wanted_lines(&change);
+    _cleanup_close_ int root = open_root(e), class = -EBADF;
+
+    if (root < 0)
+        return root;
+    if (!wanted)
+        return error_errnof(e, -ENOMEM, "linux.intelRdt");
+    if (!rdt->wanted)
+        return error_setf(e, -EINVAL, "linux.intelRdt: container \"%s\" was made without it", id);
+    class = openat(root, class_of(rdt, id), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return class < 0 ? error_errnof(e, -errno, "linux.intelRdt: class \"%s\"", class_of(rdt, id))
+                     : write_lines(root, class, wanted, e);
+}

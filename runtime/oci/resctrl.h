@@ -16,6 +16,8 @@
 /* -EOPNOTSUPP where the host has no such file system. */
 int resctrl_apply(const ConfigRdt *rdt, const char *id, pid_t pid, bool first, Error *e);
 void resctrl_release(const ConfigRdt *rdt, const char *id);
+/* New lines for the class of a container that is there; NULL: none. */
+int resctrl_update(const ConfigRdt *rdt, const char *id, const char *l3, const char *mem, Error *e);
 
 int resctrl_join(int root, const ConfigRdt *rdt, const char *id, pid_t pid, Error *e);
 int resctrl_enter(int root, const ConfigRdt *rdt, const char *id, pid_t pid, Error *e);

@@ -223,6 +223,11 @@ END
         [ "$status" -eq 1 ]
     done
     [[ $output == *"cpu.realtimeRuntime: cgroup v2 has no such limit"* ]]
+    mountpoint -q /sys/fs/resctrl || for option in --l3-cache-schema --mem-bw-schema; do
+        run moss update "$option" L3:0=f "$id"
+        [ "$status" -eq 1 ]
+        [[ $output == *"linux.intelRdt: no resctrl file system is mounted"* ]]
+    done
     moss update --resources - "$id" <<<'{}'
     run moss update --resources - "$id" <<<'{"pids": {"limit": "many"}}'
     [[ $output == *"pids.limit: is a string"* ]]
