@@ -4,15 +4,20 @@ _moss_runtime()
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} words verb at
     local -a options=()
     case $previous in
-    --root | --bundle | --store | --cwd | --upper)
+    --root | --bundle | --store | --cwd | --upper | --image-path | --work-path | --parent-path)
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
         return
         ;;
-    --log | --pid-file | --console-socket | --process | --resources)
+    --log | --criu | --pid-file | --console-socket | --pidfd-socket | --process | --resources)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
-    --log-format | --format) words='json text table' ;;
+    --log-format) words='json text' ;;
+    --format) words='json table' ;;
+    --cgroup-manager) words='cgroupfs systemd disabled' ;;
+    --rootless) words='true false auto' ;;
+    --manage-cgroups-mode) words='ignore soft full strict' ;;
+    --empty-ns) words=network ;;
     esac
     for ((at = 1; at < COMP_CWORD; at++)); do
         case ${COMP_WORDS[at]} in
@@ -20,7 +25,7 @@ _moss_runtime()
             options=(--root "${COMP_WORDS[at + 1]}")
             at=$((at + 1))
             ;;
-        --log | --log-format | --cgroup-manager | --rootless) at=$((at + 1)) ;;
+        --log | --log-format | --cgroup-manager | --rootless | --criu) at=$((at + 1)) ;;
         -*) ;;
         *)
             verb=${COMP_WORDS[at]}
@@ -30,9 +35,17 @@ _moss_runtime()
     done
     if [ -z "${words:-}" ]; then
         case ${verb:-} in
-        '') words='create delete exec features generation kill layer list pause ps resume run snapshot spec start state update
-            --root --log --log-format --debug --cgroup-manager --systemd-cgroup --rootless --version --help' ;;
-        create | run) words='--bundle --pid-file --console-socket --preserve-fds --no-pivot --no-new-keyring' ;;
+        '') words='checkpoint create delete events exec features generation kill layer list pause ps restore resume run snapshot spec start state update
+            --root --log --log-format --debug --cgroup-manager --systemd-cgroup --rootless --criu --version --help' ;;
+        create | run)
+            words='--bundle --pid-file --console-socket --pidfd-socket --preserve-fds --no-pivot --no-new-keyring'
+            [ "$verb" = create ] || words+=' --detach --keep --no-subreaper'
+            ;;
+        restore)
+            words='--bundle --detach --pid-file --console-socket --image-path --work-path --tcp-established --ext-unix-sk --shell-job --file-locks
+                --lazy-pages --manage-cgroups-mode --empty-ns --auto-dedup --no-subreaper --no-pivot --lsm-profile --lsm-mount-context'
+            ;;
+        help) words='checkpoint create delete events exec features kill list pause ps restore resume run spec start state update' ;;
         spec) words='--bundle --rootless' ;;
         list) words='--format --quiet' ;;
         features) words= ;;
@@ -45,8 +58,13 @@ _moss_runtime()
             delete) words+=' --force' ;;
             kill) words+=' --all KILL TERM INT HUP USR1 USR2' ;;
             ps) words+=' --format' ;;
-            exec) words+=' --process --cwd --env --tty --user --detach --pid-file --console-socket' ;;
-            update) words+=' --resources' ;;
+            events) words+=' --stats --interval' ;;
+            exec) words+=' --process --cwd --env --tty --user --additional-gids --cap --no-new-privs --apparmor --process-label --cgroup --ignore-paused
+                --detach --pid-file --console-socket --pidfd-socket --preserve-fds' ;;
+            update) words+=' --resources --memory --memory-reservation --memory-swap --cpu-share --cpu-period --cpu-quota --cpu-burst --cpu-idle
+                --cpu-rt-period --cpu-rt-runtime --cpuset-cpus --cpuset-mems --pids-limit --blkio-weight --l3-cache-schema --mem-bw-schema' ;;
+            checkpoint) words+=' --image-path --work-path --parent-path --leave-running --pre-dump --tcp-established --ext-unix-sk --shell-job
+                --file-locks --lazy-pages --status-fd --page-server --manage-cgroups-mode --empty-ns --auto-dedup' ;;
             esac
             ;;
         esac
