@@ -469,6 +469,10 @@ int config_load(int dirfd, Config **ret, char **ret_text, Error *e)
     r = json_parse(text, len, CONFIG_FILE, &doc, e);
     if (r < 0)
         return r;
+    if (!json_is_object(doc)) {
+        json_decref(doc);
+        return error_setf(e, -EBADMSG, CONFIG_FILE ": must be an object");
+    }
     r = config_parse(doc, ret, e);
     if (r >= 0 && ret_text)
         *ret_text = TAKE_PTR(text);

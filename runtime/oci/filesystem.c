@@ -79,6 +79,9 @@ int filesystem_make(const ConfigMount *c, const char *label, Error *e)
     _cleanup_close_ int fs = fsopen(type, FSOPEN_CLOEXEC), fd = -EBADF;
     int r;
 
+    if (fs < 0 && errno == ENODEV)
+        return error_setf(e, -ENODEV, "mount %s: this kernel does not know the file system \"%s\"", c->destination,
+                          type);
     if (fs < 0)
         return error_errnof(e, -errno, "cannot mount %s on %s", type, c->destination);
     if (c->source && fsconfig(fs, FSCONFIG_SET_STRING, "source", c->source, 0) < 0)
