@@ -197,7 +197,7 @@ static int need(const ContainerCgroup *g, const char *controller, const char *li
     return 0;
 }
 
-static int set(const ContainerCgroup *g, const char *limit, const char *file, const char *value, Error *e)
+int resources_set(const ContainerCgroup *g, const char *limit, const char *file, const char *value, Error *e)
 {
     char controller[32];
     int r;
@@ -210,12 +210,12 @@ static int set(const ContainerCgroup *g, const char *limit, const char *file, co
     return r < 0 ? error_wrapf(e, r, AT ".%s", limit) : 0;
 }
 
-static int set_number(const ContainerCgroup *g, const char *limit, const char *file, int64_t n, Error *e)
+int resources_set_number(const ContainerCgroup *g, const char *limit, const char *file, int64_t n, Error *e)
 {
     char value[32];
 
     snprintf(value, sizeof(value), "%" PRIi64, n);
-    return set(g, limit, file, n < 0 || n == INT64_MAX ? "max" : value, e);
+    return resources_set(g, limit, file, n < 0 || n == INT64_MAX ? "max" : value, e);
 }
 
 /* "No limit" is written only where there is one to be lifted. */
@@ -233,6 +233,32 @@ static int refuse(const json_t *o, const char *group, const char *const *keys, E
             return error_setf(e, -EOPNOTSUPP, AT ".%s.%s: cgroup v2 has no such limit", group, *keys);
     }
     return 0;
+}
+
+/* cgroup v1 refused a limit below what is used; v2 kills for it, unless it is asked not to (checkBeforeUpdate). */
+static int check_usage(const ContainerCgroup *g, const json_t *o, int64_t limit, Error *e)
+{
+    bool check = false;
+    uint64_t now;
+    int r = json_want_bool(o, (JsonAt){"config.json", AT ".memory"}, "checkBeforeUpdate", &check, e);
+
+    if (r < 0 || !check || limit <= 0 || g->fd < 0 || cgroup_get(g->fd, "memory.current", NULL, &now) < 0)
+        return r;
+    return now > (uint64_t) limit
+               ? error_setf(e, -EBUSY, AT ".memory.limit: %" PRIi64 " bytes, but %" PRIu64 " are in use", limit, now)
+               : 0;
+}
+
+/* Where the kernel does not count swap there is no file, and nothing to be lifted or forbidden. */
+static int apply_swap(const ContainerCgroup *g, int64_t swap, int64_t limit, Error *e)
+{
+    int64_t n = swap < 0 || swap == INT64_MAX ? -1 : swap - limit;
+
+    if (!wanted(g, "memory", swap))
+        return 0;
+    if (n <= 0 && g->fd >= 0 && faccessat(g->fd, "memory.swap.max", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+        return 0;
+    return resources_set_number(g, "memory.swap", "memory.swap.max", n, e);
 }
 
 static int apply_memory(const ContainerCgroup *g, const json_t *o, Error *e)
@@ -256,12 +282,14 @@ static int apply_memory(const ContainerCgroup *g, const json_t *o, Error *e)
     if (swap > 0 && (limit <= 0 || swap < limit))
         return error_setf(e, -EINVAL,
                           AT ".memory.swap: counts memory and swap together: it must be at least memory.limit");
-    if (wanted(g, "memory", limit) && (r = set_number(g, "memory.limit", "memory.max", limit, e)) < 0)
+    if ((r = check_usage(g, o, limit, e)) < 0)
         return r;
-    if (wanted(g, "memory", swap) &&
-        (r = set_number(g, "memory.swap", "memory.swap.max", swap < 0 || swap == INT64_MAX ? -1 : swap - limit, e)) < 0)
+    if (wanted(g, "memory", limit) && (r = resources_set_number(g, "memory.limit", "memory.max", limit, e)) < 0)
         return r;
-    if (wanted(g, "memory", reservation) && (r = set_number(g, "memory.reservation", "memory.low", reservation, e)) < 0)
+    if ((r = apply_swap(g, swap, limit, e)) < 0)
+        return r;
+    if (wanted(g, "memory", reservation) &&
+        (r = resources_set_number(g, "memory.reservation", "memory.low", reservation, e)) < 0)
         return r;
     return 0;
 }
@@ -285,7 +313,18 @@ static int apply_bandwidth(const ContainerCgroup *g, int64_t quota, int64_t peri
         snprintf(value, sizeof(value), "%" PRIi64, quota);
     if (period > 0)
         snprintf(value + strlen(value), sizeof(value) - strlen(value), " %" PRIi64, period);
-    return set(g, "cpu.quota", "cpu.max", value, e);
+    return resources_set(g, "cpu.quota", "cpu.max", value, e);
+}
+
+/* A burst is never above the quota, so an old one may be in the way of a new quota. */
+static int apply_quota(const ContainerCgroup *g, int64_t quota, int64_t period, int64_t burst, Error *e)
+{
+    int first = apply_bandwidth(g, quota, period, burst < 0 ? e : NULL), r;
+
+    if (burst < 0)
+        return first;
+    r = resources_set_number(g, "cpu.burst", "cpu.max.burst", burst, e);
+    return r < 0 || first >= 0 ? r : apply_bandwidth(g, quota, period, e);
 }
 
 static int apply_cpu(const ContainerCgroup *g, const json_t *o, Error *e)
@@ -304,123 +343,54 @@ static int apply_cpu(const ContainerCgroup *g, const json_t *o, Error *e)
         (r = json_want_string(o, at, "cpus", &cpus, e)) < 0 || (r = json_want_string(o, at, "mems", &mems, e)) < 0 ||
         (r = refuse(o, "cpu", gone, e)) < 0)
         return r;
-    if (shares > 0 && (r = set_number(g, "cpu.shares", "cpu.weight", resources_cpu_weight(shares), e)) < 0)
+    if (quota > 0 && burst > quota)
+        return error_setf(e, -EINVAL, AT ".cpu.burst: %" PRIi64 " is above cpu.quota, %" PRIi64, burst, quota);
+    /* An idle cgroup has no weight to be set, so it ceases to be one first and becomes one last. */
+    if (idle == 0 && (r = resources_set_number(g, "cpu.idle", "cpu.idle", idle, e)) < 0)
         return r;
-    if ((r = apply_bandwidth(g, quota, period, e)) < 0)
+    if (shares > 0 && (r = resources_set_number(g, "cpu.shares", "cpu.weight", resources_cpu_weight(shares), e)) < 0)
         return r;
-    if (burst >= 0 && (r = set_number(g, "cpu.burst", "cpu.max.burst", burst, e)) < 0)
+    if ((r = apply_quota(g, quota, period, burst, e)) < 0)
         return r;
-    if (idle >= 0 && (r = set_number(g, "cpu.idle", "cpu.idle", idle, e)) < 0)
+    if (idle > 0 && (r = resources_set_number(g, "cpu.idle", "cpu.idle", idle, e)) < 0)
         return r;
-    if (cpus && *cpus && (r = set(g, "cpu.cpus", "cpuset.cpus", cpus, e)) < 0)
+    if (cpus && *cpus && (r = resources_set(g, "cpu.cpus", "cpuset.cpus", cpus, e)) < 0)
         return r;
-    if (mems && *mems && (r = set(g, "cpu.mems", "cpuset.mems", mems, e)) < 0)
+    if (mems && *mems && (r = resources_set(g, "cpu.mems", "cpuset.mems", mems, e)) < 0)
         return r;
     return 0;
 }
 
-static int apply_throttle(const ContainerCgroup *g, const json_t *o, const char *key, const char *name, Error *e)
+/* A file of the cgroup itself that does not touch what is in it, or one of a controller. */
+static bool is_limit_file(const char *key)
 {
-    JsonAt at = {"config.json", AT ".blockIO"};
-    json_t *list = NULL, *item;
-    char limit[64], value[96];
-    size_t i;
-    int r = json_want(o, at, key, JSON_ARRAY, &list, e);
+    static const char *const own[] = {"cgroup.max.depth", "cgroup.max.descendants", "cgroup.pressure"};
 
-    snprintf(limit, sizeof(limit), "blockIO.%s", key);
-    json_array_foreach (list, i, item) {
-        int64_t major, minor, rate;
-
-        if ((r = json_need_integer(item, at, "major", 0, 4095, &major, e)) < 0 ||
-            (r = json_need_integer(item, at, "minor", 0, 1048575, &minor, e)) < 0 ||
-            (r = json_need_integer(item, at, "rate", 0, INT64_MAX, &rate, e)) < 0)
-            return r;
-        snprintf(value, sizeof(value), "%d:%d %s=%" PRIi64, (int) major, (int) minor, name, rate);
-        r = set(g, limit, "io.max", value, e);
-        if (r < 0)
-            return r;
-    }
-    return r;
+    if (strchr(key, '/') || !strchr(key, '.') || key[0] == '.')
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+        if (streq(key, own[i]))
+            return true;
+    return !startswith(key, "cgroup.");
 }
 
-int64_t resources_io_weight(int64_t weight)
+/* The kernel takes one line at a time. */
+static int set_lines(const ContainerCgroup *g, const char *limit, const char *file, const char *value, Error *e)
 {
-    return 1 + (MIN(MAX(weight, 10), 1000) - 10) * 9999 / 990;
-}
-
-static int apply_io(const ContainerCgroup *g, const json_t *o, Error *e)
-{
-    static const char *const gone[] = {"leafWeight", NULL};
-    static const struct {
-        const char *key, *name;
-    } throttles[] = {{"throttleReadBpsDevice", "rbps"},
-                     {"throttleWriteBpsDevice", "wbps"},
-                     {"throttleReadIOPSDevice", "riops"},
-                     {"throttleWriteIOPSDevice", "wiops"}};
-    int64_t weight = 0;
-    int r;
-
-    if ((r = json_want_integer(o, (JsonAt){"config.json", AT ".blockIO"}, "weight", 0, 1000, &weight, e)) < 0 ||
-        (r = refuse(o, "blockIO", gone, e)) < 0)
-        return r;
-    if (json_array_size(json_object_get(o, "weightDevice")) > 0)
-        return error_setf(e, -EOPNOTSUPP, AT ".blockIO.weightDevice: is not supported");
-    if (weight > 0 && (r = set_number(g, "blockIO.weight", "io.weight", resources_io_weight(weight), e)) < 0)
-        return r;
-    for (size_t i = 0; i < ARRAY_SIZE(throttles); i++)
-        if ((r = apply_throttle(g, o, throttles[i].key, throttles[i].name, e)) < 0)
-            return r;
-    return 0;
-}
-
-static int apply_hugepages(const ContainerCgroup *g, const json_t *list, Error *e)
-{
-    JsonAt at = {"config.json", AT ".hugepageLimits"};
-    json_t *item;
-    size_t i;
-
-    json_array_foreach (list, i, item) {
-        const char *size;
-        int64_t limit;
-        char file[64];
+    do {
+        _cleanup_free_ char *line = xasprintf("%.*s", (int) strcspn(value, "\n"), value);
         int r;
 
-        if ((r = json_need_string(item, at, "pageSize", &size, e)) < 0 ||
-            (r = json_need_integer(item, at, "limit", 0, INT64_MAX, &limit, e)) < 0)
-            return r;
-        if (!*size || strspn(size, "0123456789KMGTB") != strlen(size) || strlen(size) > 16)
-            return error_setf(e, -EINVAL, AT ".hugepageLimits: \"%s\" is no page size", size);
-        snprintf(file, sizeof(file), "hugetlb.%s.max", size);
-        r = set_number(g, "hugepageLimits", file, limit, e);
+        if (!line)
+            return error_errnof(e, -ENOMEM, AT ".%s", limit);
+        if (startswith(file, "cgroup.") && g->fd >= 0)
+            r = cgroup_set(g->fd, file, line, e);
+        else
+            r = resources_set(g, limit, file, line, e);
         if (r < 0)
             return r;
-    }
-    return 0;
-}
-
-static int apply_rdma(const ContainerCgroup *g, const json_t *o, Error *e)
-{
-    const char *device;
-    json_t *v;
-
-    json_object_foreach ((json_t *) o, device, v) {
-        JsonAt at = {"config.json", AT ".rdma"};
-        int64_t handles = INT64_MAX, objects = INT64_MAX;
-        char value[160];
-        int n, r;
-
-        if ((r = json_want_integer(v, at, "hcaHandles", 0, UINT32_MAX, &handles, e)) < 0 ||
-            (r = json_want_integer(v, at, "hcaObjects", 0, UINT32_MAX, &objects, e)) < 0)
-            return r;
-        n = snprintf(value, sizeof(value), "%.64s", device);
-        if (handles != INT64_MAX)
-            n += snprintf(value + n, sizeof(value) - (size_t) n, " hca_handle=%" PRIi64, handles);
-        if (objects != INT64_MAX)
-            snprintf(value + n, sizeof(value) - (size_t) n, " hca_object=%" PRIi64, objects);
-        r = set(g, "rdma", "rdma.max", value, e);
-        if (r < 0)
-            return r;
-    }
+        value += strcspn(value, "\n");
+    } while (*value++ && *value);
     return 0;
 }
 
@@ -434,9 +404,9 @@ static int apply_unified(const ContainerCgroup *g, const json_t *o, Error *e)
         int r;
 
         snprintf(limit, sizeof(limit), "unified.%.256s", key);
-        if (!json_is_string(v) || strchr(key, '/') || !strchr(key, '.') || key[0] == '.' || startswith(key, "cgroup."))
+        if (!json_is_string(v) || !is_limit_file(key))
             return error_setf(e, -EINVAL, AT ".%s: is no file of a controller with a string for its value", limit);
-        r = set(g, limit, key, json_string_value(v), e);
+        r = set_lines(g, limit, key, json_string_value(v), e);
         if (r < 0)
             return r;
     }
@@ -448,7 +418,7 @@ static int apply_pids(const ContainerCgroup *g, const json_t *o, Error *e)
     int64_t limit = 0;
     int r = json_want_integer(o, (JsonAt){"config.json", AT ".pids"}, "limit", -1, INT64_MAX, &limit, e);
 
-    return r < 0 || !wanted(g, "pids", limit) ? r : set_number(g, "pids.limit", "pids.max", limit, e);
+    return r < 0 || !wanted(g, "pids", limit) ? r : resources_set_number(g, "pids.limit", "pids.max", limit, e);
 }
 
 static int apply_devices(const ContainerCgroup *g, const json_t *rules, Error *e)
@@ -470,19 +440,17 @@ int resources_apply(const ContainerCgroup *g, const json_t *o, Error *e)
         json_type type;
         int (*apply)(const ContainerCgroup *g, const json_t *o, Error *e);
     } table[] = {
-        {"memory", JSON_OBJECT, apply_memory},
-        {"cpu", JSON_OBJECT, apply_cpu},
-        {"pids", JSON_OBJECT, apply_pids},
-        {"blockIO", JSON_OBJECT, apply_io},
-        {"rdma", JSON_OBJECT, apply_rdma},
-        {"unified", JSON_OBJECT, apply_unified},
-        {"hugepageLimits", JSON_ARRAY, apply_hugepages},
+        {"memory", JSON_OBJECT, apply_memory},   {"cpu", JSON_OBJECT, apply_cpu},
+        {"pids", JSON_OBJECT, apply_pids},       {"blockIO", JSON_OBJECT, resources_io},
+        {"rdma", JSON_OBJECT, resources_rdma},   {"hugepageLimits", JSON_ARRAY, resources_hugepages},
+        {"unified", JSON_OBJECT, apply_unified}, /* the last word on any file */
         {"devices", JSON_ARRAY, apply_devices},
     };
 
     if (!o)
         return 0;
-    if (json_object_size(json_object_get(o, "network")) > 0)
+    if (json_integer_value(json_object_get(json_object_get(o, "network"), "classID")) > 0 ||
+        json_array_size(json_object_get(json_object_get(o, "network"), "priorities")) > 0)
         return error_setf(e, -EOPNOTSUPP, AT ".network: cgroup v2 has no such limit");
     for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
         json_t *v = NULL;

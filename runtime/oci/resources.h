@@ -41,4 +41,14 @@ int resources_apply(const ContainerCgroup *g, const json_t *o, Error *e);
 int64_t resources_cpu_weight(int64_t shares);
 int64_t resources_io_weight(int64_t weight);
 
+/* ---- shared by the files that apply limits ---- */
+
+int resources_io(const ContainerCgroup *g, const json_t *o, Error *e);
+int resources_hugepages(const ContainerCgroup *g, const json_t *list, Error *e);
+int resources_rdma(const ContainerCgroup *g, const json_t *o, Error *e);
+/* Writes a control file after making sure of its controller; `limit` is its name in errors. */
+int resources_set(const ContainerCgroup *g, const char *limit, const char *file, const char *value, Error *e);
+/* -1 and INT64_MAX: "max". */
+int resources_set_number(const ContainerCgroup *g, const char *limit, const char *file, int64_t n, Error *e);
+
 #endif
