@@ -51,12 +51,14 @@ static int apply(const Fake *f, const char *text, Error *e)
     return r;
 }
 
+/* …and empties it for what comes next. */
 static void expect(const Fake *f, const char *name, const char *text)
 {
     _cleanup_free_ char *have = NULL;
 
     assert_int_equal(file_read_at(f->dir.fd, name, 4096, &have, NULL), 0);
     assert_string_equal(have, text);
+    put(f, name, "");
 }
 
 TEST(each_limit_gets_into_its_file)
@@ -106,6 +108,45 @@ TEST(no_limit_is_written_where_one_may_be_and_needs_no_controller)
     fake_done(&none);
 }
 
+TEST(of_cpu_max_only_the_given_part_changes)
+{
+    Fake f = fake_make("cpu");
+
+    assert_int_equal(apply(&f, "{\"cpu\":{\"quota\":20000,\"period\":50000}}", NULL), 0);
+    expect(&f, "cpu.max", "20000 50000");
+    assert_int_equal(apply(&f, "{\"cpu\":{\"quota\":20000}}", NULL), 0); /* the kernel keeps the period */
+    expect(&f, "cpu.max", "20000");
+    put(&f, "cpu.max", "30000 100000");
+    assert_int_equal(apply(&f, "{\"cpu\":{\"period\":200000}}", NULL), 0);
+    expect(&f, "cpu.max", "30000 200000");
+    put(&f, "cpu.max", "max 10000");
+    assert_int_equal(apply(&f, "{\"cpu\":{\"period\":20000}}", NULL), 0);
+    expect(&f, "cpu.max", "max 20000");
+    assert_int_equal(apply(&f, "{\"cpu\":{\"quota\":-1}}", NULL), 0);
+    expect(&f, "cpu.max", "max");
+    fake_done(&f);
+}
+
+TEST(no_limit_of_memory_lifts_that_of_swap_too)
+{
+    Fake f = fake_make("memory");
+
+    assert_int_equal(apply(&f, "{\"memory\":{\"limit\":-1}}", NULL), 0);
+    expect(&f, "memory.max", "max");
+    expect(&f, "memory.swap.max", "max");
+    fake_done(&f);
+}
+
+TEST(swap_alone_counts_from_the_limit_that_there_is)
+{
+    Fake f = fake_make("memory");
+
+    put(&f, "memory.max", "1000000\n");
+    assert_int_equal(apply(&f, "{\"memory\":{\"swap\":1500000}}", NULL), 0);
+    expect(&f, "memory.swap.max", "500000");
+    fake_done(&f);
+}
+
 TEST(weights_and_rates_of_devices)
 {
     Fake f = fake_make("io");
@@ -120,7 +161,6 @@ TEST(weights_and_rates_of_devices)
     assert_int_equal(
         apply(&f, "{\"blockIO\":{\"throttleReadIOPSDevice\":[{\"major\":8,\"minor\":0,\"rate\":600}]}}", NULL), 0);
     expect(&f, "io.max", "8:0 riops=600");
-    put(&f, "io.max", "");
     assert_int_equal(
         apply(&f, "{\"blockIO\":{\"throttleWriteBpsDevice\":[{\"major\":8,\"minor\":0,\"rate\":0}]}}", NULL), 0);
     expect(&f, "io.max", "8:0 wbps=max");
@@ -211,6 +251,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT(each_limit_gets_into_its_file),
         UNIT(no_limit_is_written_where_one_may_be_and_needs_no_controller),
+        UNIT(of_cpu_max_only_the_given_part_changes),
+        UNIT(no_limit_of_memory_lifts_that_of_swap_too),
+        UNIT(swap_alone_counts_from_the_limit_that_there_is),
         UNIT(weights_and_rates_of_devices),
         UNIT(unified_goes_line_by_line_and_last),
         UNIT(a_limit_below_what_is_in_use_is_refused_when_asked_for),
