@@ -30,7 +30,9 @@ WERROR ?= $(if $(CI),1,)
 known = $(shell $(CC) $(1) -Werror -x c -c /dev/null -o /dev/null 2>/dev/null && echo $(1))
 HARDENING := -fstack-protector-strong -fstack-clash-protection -fno-strict-overflow \
 	$(call known,-fcf-protection) $(call known,-ftrivial-auto-var-init=zero)
-ifdef SANITIZE
+ifdef FUZZER
+OPTIMISE := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+else ifdef SANITIZE
 OPTIMISE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 else
 OPTIMISE := -O2 -g
@@ -77,7 +79,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(shell find tests/unit 
 
 # ---- programs ------------------------------------------------------------------------------------------------------------
 
-.PHONY: all check check-unit check-integration check-guests guests demo bench install uninstall lint format clean dependencies help
+.PHONY: all check check-unit check-fuzz fuzz run-fuzz check-integration check-guests guests demo bench install uninstall lint format clean dependencies help
 all: $(PROGRAMS)
 
 # One list for the linker to walk again until nothing is missing: the archives refer to one another only downwards, their users do not care.
@@ -136,6 +138,25 @@ UNIT ?=
 check-unit: $(filter $(BUILD)/unit/$(UNIT)%,$(UNIT_TESTS))
 	$(if $^,CMOCKA_MESSAGE_OUTPUT=TAP prove $^)
 
+# `make fuzz FUZZ=config FUZZ_SECONDS=600` looks for what breaks a parser, with clang's libFuzzer; check-fuzz runs what is known, with any compiler.
+FUZZ ?= $(patsubst tests/fuzz/fuzz-%.c,%,$(sort $(wildcard tests/fuzz/fuzz-*.c)))
+FUZZ_SECONDS ?= 60
+corpus = tests/fuzz/corpus/$(1) $(wildcard $(FUZZ_MORE_$(1)))
+FUZZ_MORE_agent := tests/unit/shim/agent/good tests/unit/shim/agent/bad
+FUZZ_MORE_seccomp := profiles/seccomp
+$(BUILD)/fuzz/%: tests/fuzz/fuzz-%.c tests/fuzz/directory.c $(if $(FUZZER),,tests/fuzz/replay.c) $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(call link,$(if $(FUZZER),-pie -fsanitize=fuzzer),$(filter %.c,$^),$(ARCHIVES),$(ALL_LIBS))
+check-fuzz: $(addprefix $(BUILD)/fuzz/,$(FUZZ))
+	@set -e; $(foreach f,$(FUZZ),echo 'replay $(f)'; $(BUILD)/fuzz/$(f) $(wildcard $(addsuffix /*,$(call corpus,$(f))));)
+fuzz:
+	@packaging/install-dependencies fuzz
+	$(MAKE) BUILD=$(BUILD)-fuzz CC=clang FUZZER=1 run-fuzz
+run-fuzz: $(addprefix $(BUILD)/fuzz/,$(FUZZ))
+	@set -e; $(foreach f,$(FUZZ),echo 'fuzz $(f)'; mkdir -p $(BUILD)/corpus/$(f); \
+		$(BUILD)/fuzz/$(f) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/corpus/$(f)- $(BUILD)/corpus/$(f) $(call corpus,$(f));)
+
 INTEGRATION ?= $(sort $(wildcard tests/integration/*.bats tests/security/*.bats tests/fault/*.bats))
 check-integration: all $(HELPERS) $(BENCHES)
 	MOSS_BUILD=$(abspath $(BUILD)) prove --timer --failures --comments --exec bats $(INTEGRATION)
@@ -143,6 +164,7 @@ check-integration: all $(HELPERS) $(BENCHES)
 check: dependencies
 	$(MAKE) all $(UNIT_TESTS)
 	$(MAKE) check-unit
+	$(MAKE) check-fuzz
 	$(MAKE) check-integration
 
 # Engines (podman, containerd) that use moss-runtime, in Debian guests: images are made once and kept in $(GUESTS).
@@ -192,6 +214,7 @@ help:
 	@echo 'make demo            an agent with a fault is kept, evolved, swapped, rolled back (FAULT=name picks the fault)'
 	@echo 'make check           unit and integration tests (SANITIZE=1: with ASan and UBSan)'
 	@echo 'make check-guests    podman and containerd with MOSS in Debian guests (GUEST=bookworm|trixie, SUITE=podman|containerd…)'
+	@echo 'make fuzz            every parser of outside bytes, a minute each, with clang (FUZZ=name, FUZZ_SECONDS=)'
 	@echo 'make bench           what containers and trials cost, and the repair table (BENCH=runtimes|trials|repair)'
 	@echo 'make lint            formatting, static analysis, forbidden calls'
 	@echo 'make install         DESTDIR=, PREFIX=/usr/local;  make uninstall takes it away'
