@@ -103,20 +103,34 @@ static void add_common(Arguments *a, const CriuOptions *o, const State *s, const
     add_value(a, "--empty-ns", o->empty_network ? "net" : NULL);
 }
 
-/* The destination as the kernel shows it. */
-static void add_mount(Arguments *a, const char *destination, const char *value)
+/* The destination as the kernel shows it, which is also what the mount is called in the images; `source` NULL: it goes there. */
+static void add_mount(Arguments *a, const char *destination, const char *source)
 {
-    size_t n = strlen(destination);
+    int n = (int) strlen(destination);
 
     while (n > 1 && destination[n - 1] == '/')
         n--;
     add(a, "--external");
-    add(a, "mnt[%.*s]:%s", (int) n, destination, value);
+    if (source)
+        add(a, "mnt[%.*s]:%s", n, destination, source);
+    else
+        add(a, "mnt[%.*s]:%.*s", n, destination, n, destination);
 }
 
-/* `dump`: each is called by its destination; else that is where it comes from. */
-static void add_mounts(Arguments *a, const Config *c, const State *s, bool dump)
+/* What masks directories criu writes to the images; masked files are the host's /dev/null. `root` is that of the container. */
+static bool masked_file(int root, const char *path)
 {
+    _cleanup_close_ int fd = openat_beneath(root, path + strspn(path, "/"), O_PATH | O_NOFOLLOW, 0);
+    struct stat st;
+
+    return fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode);
+}
+
+/* With the container's `root`, to be written: each is called by its destination. Without: that is where it comes from. */
+static void add_mounts(Arguments *a, const Config *c, const State *s, int root)
+{
+    bool dump = root >= 0;
+
     for (size_t i = 0; i < c->n_mounts; i++) {
         const ConfigMount *m = &c->mounts[i];
         _cleanup_free_ char *source = NULL;
@@ -125,30 +139,38 @@ static void add_mounts(Arguments *a, const Config *c, const State *s, bool dump)
             continue;
         source = m->source[0] == '/' ? strdup(m->source) : xasprintf("%s/%s", s->bundle, m->source);
         a->failed = a->failed || !source;
-        add_mount(a, m->destination, dump || !source ? m->destination : source);
+        add_mount(a, m->destination, dump ? NULL : source);
     }
-    /* Masked files are the host's /dev/null; what masks directories is in the images. */
     for (const char **p = c->masked_paths; p && *p; p++)
-        add_mount(a, *p, dump ? *p : "/dev/null");
+        if (!dump || masked_file(root, *p))
+            add_mount(a, *p, dump ? NULL : "/dev/null");
 }
 
-/* What the log says last of all errors, without its time. */
+/* The cause among the errors of a log, without its time: the first that is not of a helper function; what follows comes of it. */
+static const char *find_cause(const char *text)
+{
+    const char *first = strstr(text, "Error ("), *p = first;
+
+    while (p && startswith(p, "Error (criu/util.c:"))
+        p = strstr(p + 1, "Error (");
+    return p ? p : first;
+}
+
 static int explain(const CriuOptions *o, const char *verb, const char *log, int status, Error *e)
 {
     _cleanup_close_ int dir = open(o->work, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_free_ char *text = NULL;
-    const char *last = NULL;
+    const char *cause = NULL;
 
     if (status == 127)
         return error_setf(e, -ENOENT, "criu: cannot execute %s: is it installed? (see --criu)",
                           o->program ? o->program : "criu");
     if (dir >= 0 && file_read_at(dir, log, LOG_MAX, &text, NULL) >= 0)
-        for (const char *p = strstr(text, "Error ("); p; p = strstr(p + 1, "Error ("))
-            last = p;
-    if (!last)
+        cause = find_cause(text);
+    if (!cause)
         return error_setf(e, -EIO, "criu: %s: exit status %d; see %s/%s", verb, status, o->work, log);
-    return error_setf(e, -EIO, "criu: %s: exit status %d: %.*s (%s/%s)", verb, status, (int) strcspn(last, "\n"), last,
-                      o->work, log);
+    return error_setf(e, -EIO, "criu: %s: exit status %d: %.*s (%s/%s)", verb, status, (int) strcspn(cause, "\n"),
+                      cause, o->work, log);
 }
 
 /* criu wants the root to be a mount: a copy of it lies on it, for criu alone. */
@@ -274,9 +296,15 @@ static void add_page_server(Arguments *a, const char *address)
 int criu_dump(const CriuOptions *o, const Config *c, const State *s, const ContainerCgroup *g, Error *e)
 {
     _cleanup_(arguments_done) Arguments a = {};
+    _cleanup_close_ int root = -EBADF;
     char path[4096], link[FD_PATH_MAX];
     ssize_t n;
     int r;
+
+    snprintf(path, sizeof(path), "/proc/%d/root", (int) s->pid);
+    root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return error_errnof(e, -errno, "criu: %s", path);
 
     add(&a, "%s", o->program ? o->program : "criu");
     add(&a, "%s", o->pre_dump ? "pre-dump" : "dump");
@@ -296,7 +324,7 @@ int criu_dump(const CriuOptions *o, const Config *c, const State *s, const Conta
         path[n] = '\0';
         add_value(&a, "--freeze-cgroup", path);
     }
-    add_mounts(&a, c, s, true);
+    add_mounts(&a, c, s, root);
     if ((r = add_joined(&a, c, s->pid, e)) < 0 || (r = add_streams(&a, o, s->pid, e)) < 0)
         return r;
     r = execute(&a, NULL, e);
@@ -372,11 +400,11 @@ pid_t criu_restore(const CriuOptions *o, const Config *c, const State *s, Error 
     add_value(&a, "--pidfile", pidfile);
     if (s->cgroup) {
         add(&a, "--cgroup-root");
-        add(&a, "/%s", s->cgroup);
+        add(&a, ":/%s", s->cgroup); /* of the unified hierarchy, whose controller has no name */
     }
     add_value(&a, "--lsm-profile", o->lsm_profile);
     add_value(&a, "--lsm-mount-context", o->lsm_mount_context);
-    add_mounts(&a, c, s, false);
+    add_mounts(&a, c, s, -EBADF);
     if ((r = inherit_streams(&a, o, e)) >= 0 && (r = inherit_joined(&a, c, fds, e)) >= 0)
         r = execute(&a, s->rootfs, e);
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
