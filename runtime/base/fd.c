@@ -67,7 +67,7 @@ static int next_component(const char **path, char name[static NAME_MAX + 1])
     return n > 0;
 }
 
-static int openat_walk(int dirfd, const char *path, int flags, mode_t mode)
+int openat_walk(int dirfd, const char *path, int flags, mode_t mode)
 {
     _cleanup_close_ int at = -EBADF;
     char name[NAME_MAX + 1], next[NAME_MAX + 1];

@@ -38,6 +38,9 @@ ssize_t fd_read_full(int fd, void *buf, size_t size);
  * blocked the path is walked component by component with O_NOFOLLOW, which refuses symlinks (-ELOOP) instead of resolving
  * them: stricter, never laxer. Returns an fd. */
 int openat_beneath(int dirfd, const char *path, int flags, mode_t mode);
+/* That walk itself, for those who must not follow a symlink: -ENOTDIR or -ELOOP, but with O_PATH a symlink at the end is opened as such. Slashes in front are
+ * nothing: the path is taken from `dirfd`. */
+int openat_walk(int dirfd, const char *path, int flags, mode_t mode);
 
 /* mkdir -p below `dirfd` without following symlinks; what is there already must be directories. */
 int mkdirat_p(int dirfd, const char *path, mode_t mode);

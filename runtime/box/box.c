@@ -81,7 +81,11 @@ static int check(const BoxSpec *spec, Error *e)
         if (fcntl(fd, F_GETFD) < 0)
             return error_setf(e, -EBADF, "box %s: fd %d of this process must be open", spec->name, fd);
     r = check_root(spec, e);
-    return r < 0 ? r : check_mounts(spec, e);
+    if (r >= 0)
+        r = check_mounts(spec, e);
+    if (r >= 0 && spec->landlock && (r = landlock_check(spec->landlock, landlock_abi(), e)) < 0)
+        return error_wrapf(e, r, "box %s", spec->name);
+    return r;
 }
 
 /* ---- birth ---- */

@@ -32,6 +32,7 @@
 
 #include <sys/types.h>
 
+#include "landlock.h"
 #include "runtime/base/error.h"
 
 typedef struct Box Box;
@@ -86,6 +87,7 @@ typedef struct BoxSpec {
     int stdin_fd, stdout_fd, stderr_fd; /* 0: /dev/null */
     const Box *join;                    /* share user and network namespace with this running box */
     const char *seccomp;                /* name of a profile (profiles/seccomp/NAME.json), NULL: "box" */
+    const LandlockPlan *landlock;       /* NULL: nothing but the above holds the program back */
     uint64_t memory;                    /* bytes, 0: no limit */
     uint64_t processes;                 /* 0: no limit */
     uint64_t cpu_percent;               /* of one core, 0: no limit */

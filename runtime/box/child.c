@@ -226,6 +226,8 @@ static int run(const BoxPlan *plan, const int *given, Error *e)
         r = become_program(plan, e);
     if (r >= 0)
         r = change_directory(spec, e);
+    if (r >= 0 && spec->landlock)
+        r = landlock_apply(spec->landlock, e);
     if (r < 0)
         return r;
     if (syscall(SYS_close_range, 3U, ~0U, 4U /* CLOSE_RANGE_CLOEXEC */) < 0)

@@ -15,9 +15,21 @@
  * A system call that libseccomp does not know by name is passed over, as other runtimes do: it gets the default action. */
 
 #include <jansson.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
 
 #include "runtime/base/error.h"
+
+/* What seccomp_data.arch is in a program of ours; in all of these the lower half of a system call's argument comes first. */
+#if defined(__x86_64__)
+#define SECCOMP_NATIVE_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define SECCOMP_NATIVE_ARCH AUDIT_ARCH_AARCH64
+#elif defined(__riscv)
+#define SECCOMP_NATIVE_ARCH AUDIT_ARCH_RISCV64
+#else
+#error "the numbers of system calls are not known for this architecture"
+#endif
 
 typedef struct SeccompFilter {
     struct sock_filter *code; /* NULL: no filter */

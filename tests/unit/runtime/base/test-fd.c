@@ -36,6 +36,26 @@ TEST(beneath_opens_what_is_inside)
     assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 }
 
+TEST(a_walk_follows_no_symlink_and_takes_an_absolute_path_from_its_directory)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    _cleanup_close_ int fd = -EBADF, link = -EBADF, top = -EBADF;
+    struct stat st;
+
+    assert_int_equal(mkdirat_p(d.fd, "a/b", 0755), 0);
+    assert_int_equal(symlinkat("a", d.fd, "inside"), 0);
+    fd = openat_walk(d.fd, "/a/./b", O_PATH, 0);
+    assert_true(fd >= 0);
+    top = openat_walk(d.fd, "/", O_PATH, 0);
+    assert_true(top >= 0);
+    assert_int_equal(openat_walk(d.fd, "a/../a", O_PATH, 0), -EXDEV);
+    assert_int_equal(openat_walk(d.fd, "inside/b", O_PATH, 0), -ENOTDIR);
+    assert_int_equal(openat_walk(d.fd, "inside", O_RDONLY, 0), -ELOOP);
+    link = openat_walk(d.fd, "inside", O_PATH, 0);
+    assert_int_equal(fstat(link, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+}
+
 TEST(mkdir_p_refuses_symlinks_and_dots)
 {
     _cleanup_test_directory_ TestDirectory d = test_directory_make();
@@ -134,6 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT(beneath_never_leaves_the_directory),
         UNIT(beneath_opens_what_is_inside),
+        UNIT(a_walk_follows_no_symlink_and_takes_an_absolute_path_from_its_directory),
         UNIT(mkdir_p_refuses_symlinks_and_dots),
         UNIT(rm_rf_removes_closed_directories_but_not_what_symlinks_show),
         UNIT(copy_keeps_content_links_modes_and_xattrs),

@@ -461,6 +461,53 @@ static void forbidden_calls_are_refused(void **state)
         "chroot: can't change root directory to '/': Operation not permitted\n");
 }
 
+static void landlock_rules_hold_the_program(void **state)
+{
+    static const char *const writable[] = {"/tmp", NULL}, *const runnable[] = {"/bin", NULL};
+    static const uint16_t port[] = {4711};
+    static const LandlockPlan plan = {.write = writable, .execute = runnable, .bind = {port, 1}, .scoped = true};
+    const BoxMount mounts[] = {
+        {.kind = BOX_PROC, .target = "/proc"},
+        {.kind = BOX_DEV, .target = "/dev"},
+        {.kind = BOX_TMPFS, .target = "/tmp", .size = 4 << 20, .mode = 01777},
+        {.kind = BOX_TMPFS, .target = "/other", .size = 1 << 20, .mode = 01777},
+    };
+    const char *const argv[] = {"/bin/busybox", "sh", "-c",
+                                "echo a >/tmp/f && echo b >/dev/null && echo c >/other/f; /bin/busybox cp /bin/busybox "
+                                "/tmp/program; /tmp/program true; /bin/busybox nc -l -p 4712",
+                                NULL};
+    BoxSpec spec = spec_of(*state, argv);
+
+    if (landlock_abi() < 6)
+        skip();
+    spec.mounts = mounts;
+    spec.n_mounts = ARRAY_SIZE(mounts);
+    spec.landlock = &plan;
+    _cleanup_(outcome_done) Outcome o = run_spec(spec);
+    assert_string_equal(o.output, "sh: can't create /other/f: Permission denied\n"
+                                  "sh: /tmp/program: Permission denied\n"
+                                  "nc: bind: Permission denied\n");
+}
+
+static void landlock_rules_that_cannot_be_kept_start_nothing(void **state)
+{
+    static const char *const missing[] = {"/tmp", "/no/such/place", NULL}, *const relative[] = {"tmp", NULL};
+    const char *const argv[] = {"/bin/busybox", "true", NULL};
+    BoxSpec spec = spec_of(*state, argv);
+    _cleanup_(box_freep) Box *box = NULL;
+    Error e = {};
+
+    if (landlock_abi() < 3)
+        skip();
+    spec.landlock = &(LandlockPlan){.write = relative};
+    assert_int_equal(box_start(&spec, &box, &e), -EINVAL);
+    assert_string_equal(e.text, "box box: landlock.write: \"tmp\" must be an absolute path");
+    spec.landlock = &(LandlockPlan){.write = missing};
+    assert_int_equal(box_start(&spec, &box, &e), -ENOENT);
+    assert_non_null(strstr(e.text, "landlock.write: /no/such/place: No such file or directory"));
+    assert_null(box);
+}
+
 static void a_bad_plan_is_refused_before_anything_happens(void **state)
 {
     World *w = *state;
@@ -516,6 +563,8 @@ int main(void)
         TEST(memory_is_limited_by_cgroup_or_watch),
         TEST(processes_are_limited_by_cgroup_or_rlimit),
         TEST(forbidden_calls_are_refused),
+        TEST(landlock_rules_hold_the_program),
+        TEST(landlock_rules_that_cannot_be_kept_start_nothing),
         TEST(a_bad_plan_is_refused_before_anything_happens),
     };
 
