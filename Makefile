@@ -132,7 +132,7 @@ $(BUILD)/bench/%: tests/bench/%.c $(ARCHIVES)
 $(BUILD)/helpers/%: tests/helpers/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $< -static
+	$(Q)$(CC) $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) -o $@ $< -static
 
 UNIT ?=
 check-unit: $(filter $(BUILD)/unit/$(UNIT)%,$(UNIT_TESTS))
