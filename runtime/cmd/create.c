@@ -99,13 +99,28 @@ static int check_driver(const Cli *cli, Error *e)
     return 0;
 }
 
+/* Sockets that systemd passes on (sd_listen_fds(3)) come before those of --preserve-fds. Engines set LISTEN_PID to what it will be inside. */
+static unsigned listen_fds(void)
+{
+    const char *owner = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    int64_t pid, n;
+
+    if (!owner || !count || cmd_number("LISTEN_PID", owner, 1, INT32_MAX, &pid, NULL) < 0 ||
+        cmd_number("LISTEN_FDS", count, 0, 65536, &n, NULL) < 0)
+        return 0;
+    return pid == 1 || pid == getpid() ? (unsigned) n : 0;
+}
+
 static int create_or_run(Cli *cli, Options *o, int argc, char **argv, Error *e)
 {
     Runtime rt;
     int r;
 
-    if ((r = parse(o, argc, argv, e)) < 0 || (r = check_driver(cli, e)) < 0 || (r = guard_self(cli->argv, e)) < 0 ||
-        (r = container_take_fds(o->create.preserve_fds, e)) < 0 || (r = cmd_runtime(cli, &rt, e)) < 0)
+    if ((r = parse(o, argc, argv, e)) < 0 || (r = check_driver(cli, e)) < 0 || (r = guard_self(cli->argv, e)) < 0)
+        return r;
+    o->create.listen_fds = listen_fds();
+    o->create.preserve_fds += o->create.listen_fds;
+    if ((r = container_take_fds(o->create.preserve_fds, e)) < 0 || (r = cmd_runtime(cli, &rt, e)) < 0)
         return r;
     o->create.systemd = cli->systemd_cgroup;
     o->create.no_cgroup = cli->no_cgroup;

@@ -23,6 +23,7 @@ typedef struct CreateOptions {
     const char *console_socket; /* NULL: none */
     const char *pidfd_socket;   /* NULL: none */
     unsigned preserve_fds;
+    unsigned listen_fds; /* of those: the first, to be told of in the environment */
     bool keep_keyring; /* --no-new-keyring */
     bool no_pivot;     /* see mounts_cover_root() */
     bool systemd;      /* the cgroup is made by systemd */

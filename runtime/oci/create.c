@@ -150,6 +150,33 @@ static void now_rfc3339(char *buf, size_t size)
     snprintf(buf + n, size - n, ".%09ldZ", ts.tv_nsec);
 }
 
+/* What sd_listen_fds(3) looks for in the environment, unless config.json has it. The strings become part of the document, which owns them. */
+static int tell_listen_fds(Config *config, unsigned n, Error *e)
+{
+    json_t *process = json_object_get(config->doc, "process"), *list = json_object_get(process, "env");
+    const char **env = config->process.env;
+    char text[32];
+    size_t have = 0;
+
+    for (; env && env[have]; have++)
+        if (startswith(env[have], "LISTEN_FDS="))
+            return 0;
+    if (!list)
+        json_object_set_new(process, "env", list = json_array());
+    snprintf(text, sizeof(text), "LISTEN_FDS=%u", n);
+    env = realloc(env, (have + 3) * sizeof(*env));
+    if (!env)
+        return error_errnof(e, -ENOMEM, "LISTEN_FDS");
+    config->process.env = env;
+    env[have] = NULL;
+    if (json_array_append_new(list, json_string(text)) < 0)
+        return error_errnof(e, -ENOMEM, "LISTEN_FDS");
+    env[have] = json_string_value(json_array_get(list, json_array_size(list) - 1));
+    env[have + 1] = "LISTEN_PID=1";
+    env[have + 2] = NULL;
+    return 0;
+}
+
 static int read_bundle(Creation *c, const char *id, Error *e)
 {
     const char *bundle = c->options->bundle ? c->options->bundle : ".";
@@ -163,6 +190,8 @@ static int read_bundle(Creation *c, const char *id, Error *e)
         return error_wrapf(e, r, "bundle %s", bundle);
     if (!c->config->has_process)
         return error_setf(e, -EINVAL, "bundle %s: config.json: process: is missing", bundle);
+    if (c->options->listen_fds && (r = tell_listen_fds(c->config, c->options->listen_fds, e)) < 0)
+        return r;
     c->bundle_path = path_of(c->bundle);
     if (!c->bundle_path)
         return error_errnof(e, -errno, "--bundle %s", bundle);

@@ -19,8 +19,11 @@
 
 #include "rootfs.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/file.h"
+#include "runtime/base/strbuf.h"
 #include "sync.h"
 
+#define PASSWD_MAX ((size_t) 1 << 20)
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* struct sched_attr of sched_setattr(2), which no header of glibc 2.36 has. */
@@ -251,6 +254,44 @@ int process_find(const ConfigProcess *p, char *ret_path, size_t size, Error *e)
     return error_setf(e, -ENOENT, "exec: \"%s\": executable file not found in $PATH", name);
 }
 
+/* "HOME=" of the user in the container's /etc/passwd; that file may be anything. */
+static char *home_of(uid_t uid)
+{
+    _cleanup_free_ char *text = NULL;
+    char *save = NULL;
+
+    if (file_read_at(AT_FDCWD, "/etc/passwd", PASSWD_MAX, &text, NULL) < 0)
+        return strdup("HOME=/");
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        char *field[7] = {}, *rest = line;
+
+        for (size_t i = 0; i < ARRAY_SIZE(field) && rest; i++)
+            field[i] = strsep(&rest, ":");
+        if (field[5] && field[5][0] == '/' && field[2][0] && strspn(field[2], "0123456789") == strlen(field[2]) &&
+            strtoul(field[2], NULL, 10) == uid)
+            return xasprintf("HOME=%s", field[5]);
+    }
+    return strdup("HOME=/");
+}
+
+/* Programs expect a HOME, and not every engine sets one. */
+static const char **environment(const ConfigProcess *p)
+{
+    static const char *none[] = {NULL};
+    const char **env = p->env ? p->env : none, **with_home;
+    size_t n = 0;
+
+    for (; env[n]; n++)
+        if (startswith(env[n], "HOME="))
+            return env;
+    with_home = calloc(n + 2, sizeof(*with_home));
+    if (!with_home)
+        return env;
+    memcpy(with_home, env, n * sizeof(*env));
+    with_home[n] = home_of(p->uid);
+    return with_home;
+}
+
 /* The listener stays open until execve closes it: close(2) may be one of the calls that wait for an answer. */
 static int install(const SeccompFilter *filter, int sync)
 {
@@ -268,7 +309,7 @@ static int install(const SeccompFilter *filter, int sync)
 int process_exec(const ConfigProcess *p, const CapSets *caps, const SeccompFilter *filter, unsigned keep_fds,
                  const char *path, int sync, Error *e)
 {
-    static const char *const no_env[] = {NULL};
+    const char **env = environment(p);
     int r;
 
     if (syscall(SYS_close_range, keep_fds, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
@@ -281,7 +322,7 @@ int process_exec(const ConfigProcess *p, const CapSets *caps, const SeccompFilte
         if (r < 0)
             return error_errnof(e, r, "process.capabilities: behind the system call filter");
     }
-    execve(path, (char **) p->args, (char **) (p->env ? p->env : (const char **) no_env));
+    execve(path, (char **) p->args, (char **) env);
     r = -errno;
     /* The kernel says "no such file" of a script whose interpreter is missing, too. */
     if (r == -ENOENT)

@@ -401,3 +401,50 @@ argument() {
         [ "$(cat "$BATS_TEST_TMPDIR/out")" = secret ]
     done
 }
+
+@test "exec: every option reaches the program" {
+    config '.process.capabilities = {bounding: ["CAP_KILL"], permitted: ["CAP_KILL"], effective: ["CAP_KILL"]} | .process.noNewPrivileges = false'
+    program sleep 1000
+    create_container
+    moss start "$id"
+    printf 'root:x:0:0::/root:\nfive:x:5:5::/home/five:/bin/sh\n' >"$bundle/rootfs/etc/passwd"
+    within() { moss exec "$@" </dev/null; }
+    [ "$(within -u 5:6 -g 7 -g 8 "$id" id)" = "uid=5(five) gid=6 groups=7,8" ] || [ "$(within -u 5:6 -g 7 -g 8 "$id" sh -c 'id -u; id -g; id -G')" = "5
+6
+6 7 8" ]
+    [ "$(within -u 5 "$id" sh -c 'echo $HOME')" = /home/five ]
+    [ "$(within -u 9 "$id" sh -c 'echo $HOME')" = / ]
+    [ "$(within -e HOME=/x -e A=1 --env B=2 "$id" sh -c 'echo $HOME$A$B')" = /x12 ]
+    [ "$(within --cap CAP_CHOWN -c CAP_FOWNER "$id" grep -E '^Cap(Inh|Prm|Eff|Bnd)' /proc/self/status | tr -d '\n')" = \
+        "CapInh:	0000000000000000CapPrm:	0000000000000029CapEff:	0000000000000029CapBnd:	0000000000000029" ]
+    [ "$(within "$id" grep NoNewPrivs /proc/self/status)" = "NoNewPrivs:	0" ]
+    [ "$(within --no-new-privs "$id" grep NoNewPrivs /proc/self/status)" = "NoNewPrivs:	1" ]
+    [ "$(within --cwd /etc "$id" pwd)" = /etc ]
+    [ "$(moss exec --preserve-fds 1 "$id" cat /proc/self/fd/3 3<<<three </dev/null)" = three ]
+    mkdir "$(unified)/moss/$id/sub"
+    [ "$(within --cgroup sub "$id" grep ^0:: /proc/self/cgroup)" = 0::/sub ]
+    [ "$(within --cgroup /sub "$id" grep ^0:: /proc/self/cgroup)" = 0::/sub ]
+    for wrong in "--cgroup ../.." "--cgroup none" "--user root" "--user -1" "--user 4294967296" "--user 1:" "--cap CAP_NONE" "--preserve-fds 99" \
+        "--apparmor nosuch" "--process-label a:b:c:d" "--console-socket /none" "--process /none"; do
+        [[ $wrong != --apparmor* || ! -e /sys/kernel/security/apparmor ]] || continue
+        [[ $wrong != --process-label* || ! -e /sys/fs/selinux/enforce ]] || continue
+        run moss exec $wrong "$id" true </dev/null
+        [ "$status" -eq 255 ]
+    done
+    moss pause "$id"
+    moss exec --ignore-paused --detach --pid-file "$BATS_TEST_TMPDIR/pid" "$id" sleep 1000 </dev/null >/dev/null 2>&1 &
+    moss resume "$id"
+    wait $!
+    [ "$(moss ps -f json "$id" | jq "index($(cat "$BATS_TEST_TMPDIR/pid")) != null")" = true ]
+}
+
+@test "sockets of systemd are passed on, and told of in the environment" {
+    script 'cat <&3; echo $LISTEN_FDS $LISTEN_PID; cat <&4'
+    run env LISTEN_FDS=1 LISTEN_PID=1 "$runtime" --root "$containers" run --bundle "$bundle" --preserve-fds 1 "$id" </dev/null 3<<<three 4<<<four
+    [ "$output" = "three
+1 1
+four" ]
+    script 'test ! -e /proc/self/fd/3; echo "$? [$LISTEN_FDS]"'
+    run env LISTEN_FDS=1 LISTEN_PID=2 "$runtime" --root "$containers" run --bundle "$bundle" "$id" </dev/null 3<<<three
+    [ "$output" = "0 []" ]
+}
