@@ -64,6 +64,12 @@ static const Name architectures[] = {
     {"SCMP_ARCH_PARISC", SCMP_ARCH_PARISC},
     {"SCMP_ARCH_PARISC64", SCMP_ARCH_PARISC64},
     {"SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64},
+#ifdef SCMP_ARCH_LOONGARCH64 /* libseccomp 2.6 */
+    {"SCMP_ARCH_LOONGARCH64", SCMP_ARCH_LOONGARCH64},
+    {"SCMP_ARCH_M68K", SCMP_ARCH_M68K},
+    {"SCMP_ARCH_SH", SCMP_ARCH_SH},
+    {"SCMP_ARCH_SHEB", SCMP_ARCH_SHEB},
+#endif
 };
 
 #define WAIT_KILLABLE_RECV (1U << 5) /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, of Linux 5.19 */
@@ -74,6 +80,29 @@ static const Name flags[] = {
     {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
     {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", WAIT_KILLABLE_RECV},
 };
+
+void seccomp_each_word(SeccompWords which, void (*f)(void *arg, const char *word), void *arg)
+{
+    static const struct {
+        const Name *names;
+        size_t n;
+    } tables[] = {
+        [SECCOMP_ACTIONS] = {actions, ARRAY_SIZE(actions)},
+        [SECCOMP_OPERATORS] = {operators, ARRAY_SIZE(operators)},
+        [SECCOMP_ARCHITECTURES] = {architectures + 1, ARRAY_SIZE(architectures) - 1}, /* "native" is ours alone */
+        [SECCOMP_FLAGS] = {flags, ARRAY_SIZE(flags)},
+    };
+
+    for (size_t i = 0; which != SECCOMP_KERNEL_FLAGS && i < tables[which].n; i++)
+        f(arg, tables[which].names[i].name);
+    /* Without a program the kernel gets as far as to miss it only where it knows the flags. */
+    for (size_t i = 0; which == SECCOMP_KERNEL_FLAGS && i < ARRAY_SIZE(flags); i++) {
+        unsigned with = flags[i].value == WAIT_KILLABLE_RECV ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0;
+
+        if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags[i].value | with, NULL) < 0 && errno == EFAULT)
+            f(arg, flags[i].name);
+    }
+}
 
 #define PLACE(key) ((JsonAt){.file = "seccomp", .path = (key)})
 

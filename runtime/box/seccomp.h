@@ -43,6 +43,16 @@ int seccomp_compile_cached(const json_t *profile, SeccompFilter *ret, Error *e);
 int seccomp_compile(const json_t *profile, SeccompFilter *ret, Error *e);
 void seccomp_filter_done(SeccompFilter *f);
 
+/* Calls `f` with each word that profiles may have in that place; SECCOMP_KERNEL_FLAGS: those flags that this kernel knows. */
+typedef enum SeccompWords {
+    SECCOMP_ACTIONS,
+    SECCOMP_OPERATORS,
+    SECCOMP_ARCHITECTURES,
+    SECCOMP_FLAGS,
+    SECCOMP_KERNEL_FLAGS,
+} SeccompWords;
+void seccomp_each_word(SeccompWords which, void (*f)(void *arg, const char *word), void *arg);
+
 /* Both allocate nothing. Returns 0, the second the fd of the notification listener; -errno. */
 int seccomp_install(const SeccompFilter *f);
 int seccomp_install_listener(const SeccompFilter *f);

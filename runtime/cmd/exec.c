@@ -270,7 +270,7 @@ static int run(const Cli *cli, Options *o, Error *e)
     fd_closep(&rt.root);
     if (r < 0 || (r = container_config(&c, &config, e)) < 0)
         return r;
-    r = o->process ? json_read_at(AT_FDCWD, o->process, JSON_FILE_MAX, &object, e) : derive(config, o, &object, e);
+    r = o->process ? config_read_object(o->process, &object, e) : derive(config, o, &object, e);
     if (r < 0)
         return r;
     if (o->tty)

@@ -430,29 +430,6 @@ int config_parse(json_t *doc, Config **ret, Error *e)
     return 0;
 }
 
-/* Generators write unsigned 64-bit numbers, and 2^64 - 1 for "unlimited"; jansson's are signed. What is beyond them becomes the largest. */
-static void saturate(char *s)
-{
-    static const char largest[] = "9223372036854775807";
-    const size_t n_largest = sizeof(largest) - 1;
-    bool string = false;
-
-    while (*s) {
-        size_t n = string ? 0 : strspn(s, "0123456789");
-
-        if (string && *s == '\\' && s[1])
-            n = 2;
-        else if (*s == '"')
-            string = !string;
-        if (n >= n_largest && n <= n_largest + 1 && !strchr(".eE", s[n] ? s[n] : ' ') &&
-            (n > n_largest || memcmp(s, largest, n) > 0)) {
-            memset(s, ' ', n);
-            memcpy(s, largest, n_largest);
-        }
-        s += MAX(n, 1U);
-    }
-}
-
 int config_load(int dirfd, Config **ret, char **ret_text, Error *e)
 {
     _cleanup_free_ char *text = NULL;
@@ -465,7 +442,9 @@ int config_load(int dirfd, Config **ret, char **ret_text, Error *e)
         return error_errnof(e, r, "cannot read " CONFIG_FILE);
     if (strlen(text) != len)
         return error_setf(e, -EBADMSG, CONFIG_FILE ": holds a NUL byte");
-    saturate(text);
+    r = config_narrow_numbers(&text, &len);
+    if (r < 0)
+        return error_errnof(e, r, CONFIG_FILE);
     r = json_parse(text, len, CONFIG_FILE, &doc, e);
     if (r < 0)
         return r;

@@ -195,6 +195,9 @@ static inline void config_freep(Config **c)
 int config_process_parse(const json_t *o, const char *file, ConfigProcess *ret, Error *e);
 void config_process_done(ConfigProcess *p);
 
+/* A file with an object of the specification's, whose numbers may be unsigned 64-bit ones; `path` may be a pipe. */
+int config_read_object(const char *path, json_t **ret, Error *e);
+
 /* Is this namespace made for the container, so that it may be changed? */
 static inline bool config_new(const Config *c, NamespaceKind kind)
 {
@@ -203,6 +206,8 @@ static inline bool config_new(const Config *c, NamespaceKind kind)
 
 /* ---- shared by the files that parse ---- */
 
+/* Rewrites numbers of the text that are beyond 63 bits; the buffer may move. */
+int config_narrow_numbers(char **text, size_t *len);
 int config_hooks(const json_t *doc, Config *c, Error *e);
 int config_mounts(const json_t *doc, Config *c, Error *e);
 int config_mounts_check(const Config *c, Error *e);

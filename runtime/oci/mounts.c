@@ -12,6 +12,7 @@
 #include "filesystem.h"
 #include "rootfs.h"
 #include "runtime/base/fd.h"
+#include "runtime/box/cgroup.h"
 
 int mounts_init(Mounts *m, const Config *config, int bundle, Error *e)
 {
@@ -284,7 +285,7 @@ static int check_target(const Mounts *m, const ConfigMount *c, int target, const
     _cleanup_close_ int proc = -EBADF;
     uint64_t there = 0, own = 0;
     struct statfs fs;
-    int r;
+    int r = 0;
 
     if (fstatfs(target, &fs) < 0)
         return error_errnof(e, -errno, "mount %s", c->destination);
@@ -347,11 +348,14 @@ static int change_one(Mounts *m, size_t i, Error *e)
 {
     const ConfigMount *c = &m->config->mounts[i];
     MountOptions writable = c->options;
+    struct statx st = {};
     _cleanup_close_ int target = rootfs_open(m->root, c->destination, ROOTFS_EXISTING);
     int r;
 
-    if (target < 0)
-        return error_errnof(e, target, "mount %s: remount", c->destination);
+    if (target < 0 || statx(target, "", AT_EMPTY_PATH, 0, &st) < 0)
+        return error_errnof(e, target < 0 ? target : -errno, "mount %s: remount", c->destination);
+    if (!(st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+        return error_setf(e, -EINVAL, "mount %s: remount: nothing is mounted there", c->destination);
     writable.attr_set &= ~(uint64_t) MOUNT_ATTR_RDONLY; /* comes last */
     r = set_attributes(target, &writable);
     if (r < 0)
@@ -366,12 +370,31 @@ static int change_one(Mounts *m, size_t i, Error *e)
     return 0;
 }
 
+/* A mount of cgroup2 in the host's cgroup namespace would be the same hierarchy, and give it the options of this mount (cgroup-v2.rst, "nsdelegate"). */
+static int clone_cgroups(const ConfigMount *c, Error *e)
+{
+    struct mount_attr attr = {.attr_set = c->options.attr_set & ~(uint64_t) MOUNT_ATTR_RDONLY};
+    _cleanup_close_ int top = cgroup_open_top(e), tree = -EBADF;
+
+    if (top < 0)
+        return top;
+    tree = mounts_clone(top, false);
+    if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+        return error_errnof(e, tree < 0 ? tree : -errno, "cannot mount cgroup2 on %s", c->destination);
+    return TAKE_FD(tree);
+}
+
+static int make_tree(const Mounts *m, const ConfigMount *c, Error *e)
+{
+    if ((streq(c->type, "cgroup") || streq(c->type, "cgroup2")) && !m->config->namespaces[NS_CGROUP].wanted)
+        return clone_cgroups(c, e);
+    return filesystem_make(c, m->config->mount_label, e);
+}
+
 static int apply_one(Mounts *m, size_t i, Error *e)
 {
     const ConfigMount *c = &m->config->mounts[i];
-    _cleanup_close_ int tree =
-                            m->sources[i] >= 0 ? TAKE_FD(m->sources[i]) : filesystem_make(c, m->config->mount_label, e),
-                        target = -EBADF;
+    _cleanup_close_ int tree = m->sources[i] >= 0 ? TAKE_FD(m->sources[i]) : make_tree(m, c, e), target = -EBADF;
     int r;
 
     if (tree < 0)

@@ -224,6 +224,35 @@ TEST(numbers_beyond_64_signed_bits_become_the_largest)
     assert_string_equal(json_string_value(json_object_get(c->annotations, "a")), "18446744073709551615 \" x");
 }
 
+/* An argument of a system call is 64 bits, not a quantity. */
+TEST(large_values_of_seccomp_rules_keep_their_bits)
+{
+    static const struct {
+        const char *in, *out;
+    } table[] = {
+        {"{\"value\":18446744073709551615}", "{\"value\":-1                  }"},
+        {"{\"valueTwo\":9223372036854775808,\"x\":1}", "{\"valueTwo\":-9223372036854775808,\"x\":1}"},
+        {"{\"value\":9223372036854775807}", "{\"value\":9223372036854775807}"},
+        {"{\"value\" : 18446744073709551616}", "{\"value\" : 9223372036854775807 }"},
+        {"{\"limit\":9999999999999999999}", "{\"limit\":9223372036854775807}"},
+        {"{\"limit\":18446744073709551615,\"value\":1}", "{\"limit\":9223372036854775807 ,\"value\":1}"},
+        {"{\"v\":\"a\\\" 18446744073709551615\",\"w\":18446744073709551615.0}",
+         "{\"v\":\"a\\\" 18446744073709551615\",\"w\":18446744073709551615.0}"},
+        {"\"18446744073709551615\\", "\"18446744073709551615\\"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        char *text = strdup(table[i].in);
+        size_t len = strlen(table[i].in);
+
+        assert_non_null(text);
+        assert_int_equal(config_narrow_numbers(&text, &len), 0);
+        assert_string_equal(text, table[i].out);
+        assert_int_equal(len, strlen(table[i].out));
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +263,7 @@ int main(void)
         UNIT(what_is_not_for_this_container_is_passed_over),
         UNIT(what_the_host_gives_up_is_taken_over),
         UNIT(mapped_owners_default_to_those_of_the_container),
+        UNIT(large_values_of_seccomp_rules_keep_their_bits),
         UNIT(numbers_beyond_64_signed_bits_become_the_largest),
     };
 
