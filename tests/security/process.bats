@@ -94,7 +94,7 @@ CapBnd:	0000000020002420" ]
     can_start || return 0
     for bad in ../.. .. /.. a/../../..; do
         run moss exec --cgroup "$bad" "$id" true
-        [ "$status" -eq 1 ]
+        [ "$status" -ne 0 ]
         [[ $output == *"--cgroup"* ]]
     done
 }
