@@ -13,6 +13,7 @@
 #include "rootfs.h"
 #include "runtime/base/fd.h"
 #include "runtime/box/cgroup.h"
+#include "runtime/box/cgroup.h"
 
 int mounts_init(Mounts *m, const Config *config, int bundle, Error *e)
 {

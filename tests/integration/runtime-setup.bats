@@ -273,3 +273,12 @@ later"
     config '.process.cwd = "/bin/busybox"'
     refused "process.cwd"
 }
+
+@test "in the host's cgroup namespace the hierarchy is the host's, and keeps its options" {
+    before=$(grep ' - cgroup2 ' /proc/self/mountinfo)
+    config '.linux.namespaces |= map(select(.type != "cgroup"))'
+    script 'ls -d /sys/fs/cgroup/cgroup.subtree_control /sys/fs/cgroup/cgroup.type 2>/dev/null; mkdir /sys/fs/cgroup/mine 2>/dev/null || echo read-only'
+    expect "/sys/fs/cgroup/cgroup.subtree_control
+read-only"
+    [ "$(grep ' - cgroup2 ' /proc/self/mountinfo)" = "$before" ]
+}
