@@ -159,7 +159,7 @@ run-fuzz: $(addprefix $(BUILD)/fuzz/,$(FUZZ))
 
 INTEGRATION ?= $(sort $(wildcard tests/integration/*.bats tests/security/*.bats tests/fault/*.bats))
 check-integration: all $(HELPERS) $(BENCHES)
-	MOSS_BUILD=$(abspath $(BUILD)) prove --timer --failures --comments --exec bats $(INTEGRATION)
+	MOSS_BUILD=$(abspath $(BUILD)) SANITIZE=$(SANITIZE) prove --timer --failures --comments --exec bats $(INTEGRATION)
 
 check: dependencies
 	$(MAKE) all $(UNIT_TESTS)
