@@ -23,7 +23,7 @@ int id_set_parse(const char *list, IdSet *ret)
 {
     IdSet set = {};
 
-    do {
+    for (;; list++) {
         unsigned long first, last;
 
         if (number(&list, &first) < 0)
@@ -35,7 +35,9 @@ int id_set_parse(const char *list, IdSet *ret)
             return -EINVAL;
         for (; first <= last; first++)
             set.bits[first / ID_SET_WORD] |= 1UL << first % ID_SET_WORD;
-    } while (*list == ',' && *++list);
+        if (*list != ',')
+            break;
+    }
     if (*list)
         return -EINVAL;
     *ret = set;

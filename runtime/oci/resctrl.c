@@ -65,12 +65,12 @@ static int refused(int root, int code, const char *what, Error *e)
     return error_setf(e, code, "linux.intelRdt: %s: %s", what, why);
 }
 
-/* The number behind "ID=", in hexadecimal or not as the resource has it, compared without leading zeros. */
+/* The number behind "ID=", in hexadecimal or not as the resource has it; the kernel fills it up with zeros or spaces. */
 static bool same_value(const char *a, size_t n, const char *b, size_t m)
 {
-    while (n > 1 && *a == '0')
+    while (n > 1 && (*a == '0' || *a == ' '))
         a++, n--;
-    while (m > 1 && *b == '0')
+    while (m > 1 && (*b == '0' || *b == ' '))
         b++, m--;
     return n == m && strncasecmp(a, b, n) == 0;
 }
@@ -171,9 +171,11 @@ static int set_class(int root, const ConfigRdt *rdt, const char *id, bool *made,
     class = open_class(root, rdt, name, wanted, made, e);
     if (class < 0)
         return class;
-    r = *made || !rdt->clos ? write_lines(root, class, wanted, e) : check_lines(class, name, wanted, e);
-    if (r < 0)
-        return r;
+    if (*wanted) {
+        r = *made || !rdt->clos ? write_lines(root, class, wanted, e) : check_lines(class, name, wanted, e);
+        if (r < 0)
+            return r;
+    }
     if (rdt->monitoring && mkdirat(class, group, 0755) < 0)
         return refused(root, -errno, "enableMonitoring: cannot make a monitoring group", e);
     return 0;
