@@ -264,6 +264,8 @@ static int make_cgroup(Creation *c, Error *e)
                             : container_cgroup_make(c->config, id, &c->group, e);
     if (r >= 0)
         r = resources_apply(&c->group, c->config->resources, e);
+    if (r >= 0)
+        r = container_cgroup_delegate(&c->group, c->config, e);
     c->launch.state.cgroup = c->group.path;
     c->launch.state.unit = c->group.unit;
     return r;

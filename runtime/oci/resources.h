@@ -34,6 +34,9 @@ int container_cgroup_remove(const ContainerCgroup *g, Error *e);
 int container_cgroup_remove_remains(const Config *c, const char *id, Error *e);
 void container_cgroup_done(ContainerCgroup *g);
 
+/* Gives it to the container's user where the container finds it mounted writable in a cgroup namespace of its own. */
+int container_cgroup_delegate(const ContainerCgroup *g, const Config *c, Error *e);
+
 /* Applies limits, device rules too; `o` may be NULL. */
 int resources_apply(const ContainerCgroup *g, const json_t *o, Error *e);
 

@@ -262,6 +262,11 @@ touch: /b/x: Read-only file system
     [ "$status" -eq 0 ] || [[ $output == *"has no memory policies"* ]] || { echo "$output"; false; }
     [[ $output != *"no memory policies"* ]] || skip "a kernel without NUMA"
     [ "$output" = "bind=static:0" ]
+    program sleep 1000
+    create_container
+    moss start "$id"
+    [ "$(moss exec "$id" grep -m 1 -o bind=static:0 /proc/self/numa_maps)" = "bind=static:0" ]
+    moss delete --force "$id"
     config '.linux.memoryPolicy.nodes = "1000"'
     refused 'the kernel refuses MPOL_BIND with nodes "1000"'
 }
@@ -320,6 +325,23 @@ touch: /b/x: Read-only file system
     run moss run --bundle "$bundle" "$id.2" </dev/null
     [ "$status" -eq 1 ]
     [[ $output == *"linux.timeOffsets: need a new time namespace"* ]]
+}
+
+@test "a mount namespace is joined by path" {
+    unshare --mount --propagation private sh -c 'mount -t tmpfs marker "$1" && touch "$1/marker" && echo $$ >"$2" && exec sleep 1000' - \
+        "$bundle/rootfs/etc" "$BATS_TEST_TMPDIR/holder" >/dev/null 2>&1 3>&- &
+    await test -s "$BATS_TEST_TMPDIR/holder"
+    holder=$(cat "$BATS_TEST_TMPDIR/holder")
+    config '.linux.namespaces = [{type: "mount", path: "/proc/\($pid)/ns/mnt"}] | .mounts = [] | .linux.maskedPaths = [] | .linux.readonlyPaths = []
+        | del(.hostname, .linux.resources)' --argjson pid "$holder"
+    program ls /etc
+    run_container
+    echo "$output"
+    kill "$holder"
+    [ "$status" -eq 0 ]
+    [ "$output" = marker ]
+    config '.mounts = [{destination: "/t", type: "tmpfs", source: "t"}]'
+    refused "need a new mount namespace"
 }
 
 @test "a user namespace is joined by path, with maps that say nothing new" {
@@ -397,6 +419,24 @@ idle"
     create_container
     [ "$(cat "$group/hugetlb.2MB.max")" = 2097152 ]
     [ "$(cat "$group/cgroup.max.depth")" = 3 ]
+}
+
+@test "a cgroup that the container finds writable is its user's" {
+    reachable
+    chown -R 100000:100000 "$bundle/rootfs"
+    program sleep 1000
+    config "$user_namespace"' | .linux.resources = {} | .mounts |= map(if .destination == "/sys/fs/cgroup" then .options -= ["ro"] else . end)'
+    create_container
+    moss start "$id"
+    group=$(unified)/moss/$id
+    [ "$(stat -c %u "$group" "$group/cgroup.procs" "$group/cgroup.subtree_control" | sort -u)" = 100000 ]
+    [ "$(stat -c %u "$group/cgroup.max.depth" "$group/cgroup.freeze" | sort -u)" = 0 ]
+    moss exec "$id" mkdir /sys/fs/cgroup/below
+    rmdir "$group/below"
+    moss delete --force "$id"
+    config '.mounts |= map(if .destination == "/sys/fs/cgroup" then .options += ["ro"] else . end)'
+    create_container
+    [ "$(stat -c %u "$group")" = 0 ]
 }
 
 @test "what the host does not have is refused by its name" {
