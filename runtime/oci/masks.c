@@ -7,10 +7,21 @@
 #include "rootfs.h"
 #include "runtime/base/fd.h"
 
+static int find(const Mounts *m, const char *path)
+{
+    const char *in_proc = startswith(path, "/proc/"), *in_sys = startswith(path, "/sys/");
+
+    if (in_proc && m->proc >= 0)
+        return rootfs_open(m->proc, in_proc, ROOTFS_EXISTING);
+    if (in_sys && m->sys >= 0)
+        return rootfs_open(m->sys, in_sys, ROOTFS_EXISTING);
+    return rootfs_open(m->root, path, ROOTFS_EXISTING);
+}
+
 /* One empty, read-only directory covers all masked ones. The first gets the tmpfs itself, the others copies of that mount: a detached tree cannot be cloned before Linux 6.15. */
 static int mask(const Mounts *m, const char *path, int *empty, bool *attached, Error *e)
 {
-    _cleanup_close_ int target = rootfs_open(m->root, path, ROOTFS_EXISTING), tree = -EBADF;
+    _cleanup_close_ int target = find(m, path), tree = -EBADF;
     struct stat st;
     int r;
 
@@ -33,7 +44,7 @@ static int mask(const Mounts *m, const char *path, int *empty, bool *attached, E
 static int protect(const Mounts *m, const char *path, Error *e)
 {
     struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
-    _cleanup_close_ int target = rootfs_open(m->root, path, ROOTFS_EXISTING), tree = -EBADF;
+    _cleanup_close_ int target = find(m, path), tree = -EBADF;
     int r;
 
     if (target == -ENOENT || target == -ENOTDIR)

@@ -22,6 +22,8 @@ int mounts_init(Mounts *m, const Config *config, int bundle, Error *e)
                   .shared_users = !config->namespaces[NS_USER].wanted,
                   .root = -EBADF,
                   .null = -EBADF,
+                  .proc = -EBADF,
+                  .sys = -EBADF,
                   .sources = calloc(config->n_mounts + 1, sizeof(int)),
                   .read_only = calloc(config->n_mounts + 1, sizeof(int)),
                   .idmaps = calloc(config->n_mounts + 1, sizeof(int))};
@@ -40,6 +42,8 @@ void mounts_close_sources(Mounts *m)
         fd_closep(&m->idmaps[i]);
     }
     fd_closep(&m->null);
+    fd_closep(&m->proc);
+    fd_closep(&m->sys);
 }
 
 void mounts_done(Mounts *m)
@@ -392,6 +396,18 @@ static int make_tree(const Mounts *m, const ConfigMount *c, Error *e)
     return filesystem_make(c, m->config->mount_label, e);
 }
 
+/* What is to be masked there must be found even if somebody gives the directories of the root file system other names meanwhile. */
+static int keep(Mounts *m, const ConfigMount *c, int tree, Error *e)
+{
+    int *place = streq(c->destination, "/proc") ? &m->proc : streq(c->destination, "/sys") ? &m->sys : NULL;
+
+    if (!place)
+        return 0;
+    fd_closep(place);
+    *place = fcntl(tree, F_DUPFD_CLOEXEC, 3);
+    return *place < 0 ? error_errnof(e, -errno, "mount %s", c->destination) : 0;
+}
+
 static int apply_one(Mounts *m, size_t i, Error *e)
 {
     const ConfigMount *c = &m->config->mounts[i];
@@ -413,9 +429,10 @@ static int apply_one(Mounts *m, size_t i, Error *e)
     r = rootfs_attach(tree, target);
     if (r < 0)
         return error_errnof(e, r, "cannot mount %s on %s", c->source ? c->source : c->type, c->destination);
-    if (!c->options.bind && c->options.read_only)
+    r = keep(m, c, tree, e);
+    if (r >= 0 && !c->options.bind && c->options.read_only)
         m->read_only[i] = TAKE_FD(tree);
-    return 0;
+    return r;
 }
 
 int mounts_apply(Mounts *m, Error *e)

@@ -28,11 +28,12 @@ typedef struct Mounts {
     int *read_only;    /* mounts that mounts_seal() makes so, else -EBADF */
     int *idmaps;       /* a user namespace for each mount with mapped owners, else -EBADF */
     int null;          /* the host's /dev/null */
+    int proc, sys;     /* what was mounted on /proc and /sys, whatever these names lead to by now; else -EBADF */
 } Mounts;
 
 #define MOUNTS_INIT                                                                                                    \
     {                                                                                                                  \
-        .bundle = -EBADF, .root = -EBADF, .null = -EBADF                                                               \
+        .bundle = -EBADF, .root = -EBADF, .null = -EBADF, .proc = -EBADF, .sys = -EBADF                                \
     }
 
 /* Takes over the fd of the bundle. */
