@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -281,6 +282,14 @@ typedef struct Outcome {
     char step[80];
 } Outcome;
 
+/* What the kernel does, with a line in its log alone, when it cannot work in the upper. */
+static bool came_out_read_only(int mnt)
+{
+    struct statvfs fs;
+
+    return fstatvfs(mnt, &fs) == 0 && fs.f_flag & ST_RDONLY;
+}
+
 static Outcome build(SnapshotWay way, const int *lowers, size_t n, const SnapshotUpper *upper)
 {
     _cleanup_(plan_done) Plan p = {.base = -EBADF,
@@ -297,6 +306,11 @@ static Outcome build(SnapshotWay way, const int *lowers, size_t n, const Snapsho
         r = build_single(&p);
     else if (r >= 0)
         r = way == SNAPSHOT_LEGACY ? build_legacy(&p) : build_new(&p);
+    if (r >= 0 && p.base >= 0 && came_out_read_only(r)) {
+        close(r);
+        p.step = "the upper directory cannot be used for an overlay";
+        r = -EROFS;
+    }
     o.mnt = r;
     if (r >= 0)
         o.upper = TAKE_FD(p.upper);

@@ -3,12 +3,16 @@
 
 #include <grp.h>
 #include <linux/magic.h>
+#include <linux/sched.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "runtime/base/fd.h"
@@ -43,6 +47,53 @@ static int build_upper(const Container *c, const PivotSpec *spec, int top_layer,
     return clone_mapped(c, dir, "upper directory", e);
 }
 
+/* What the helper has to say; `mnt` is a number in the table of fds, which it shares with us. */
+typedef struct Made {
+    int mnt; /* or -errno */
+    Error error;
+} Made;
+
+static _Noreturn void overlay_helper(uint32_t root, const int *lowers, size_t n, const SnapshotUpper *up, int report)
+{
+    Made made = {};
+
+    (void) setfsgid(root);
+    if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0) /* the capabilities stay */
+        made.mnt = error_errnof(&made.error, -errno, "securebits");
+    (void) setfsuid(root);
+    if (made.mnt >= 0)
+        made.mnt = snapshot_mount(lowers, n, up, NULL, &made.error);
+    (void) fd_write_all(report, &made, sizeof(made));
+    _exit(0);
+}
+
+/* An overlay works in its upper with the ids that its maker has as it makes it, and in mounts with the ids of the container the host's root is nobody: a helper
+ * makes it as the container's root. */
+static int mount_as_root_of(const Container *c, const int *lowers, size_t n, const SnapshotUpper *up, Error *e)
+{
+    struct clone_args args = {.flags = CLONE_FILES, .exit_signal = SIGCHLD};
+    _cleanup_close_ int in = -EBADF, out = -EBADF;
+    Made made = {};
+    int p[2];
+    long pid;
+
+    if (pipe2(p, O_CLOEXEC) < 0)
+        return error_errnof(e, -errno, "pipe");
+    in = p[0];
+    out = p[1];
+    pid = syscall(SYS_clone3, &args, sizeof(args));
+    if (pid == 0)
+        overlay_helper(c->base, lowers, n, up, out);
+    if (pid < 0)
+        return error_errnof(e, -errno, "clone3");
+    while (waitpid((pid_t) pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    fd_closep(&out);
+    if (fd_read_full(in, &made, sizeof(made)) != sizeof(made))
+        return error_setf(e, -EIO, "the helper for mounting has died");
+    return made.mnt < 0 ? error_setf(e, made.mnt, "%s", made.error.text) : made.mnt;
+}
+
 static int build_overlay(const Container *c, const PivotSpec *spec, const int *layers, size_t n, Error *e)
 {
     _cleanup_close_ int upper = build_upper(c, spec, layers[0], e), root = -EBADF;
@@ -55,7 +106,7 @@ static int build_overlay(const Container *c, const PivotSpec *spec, const int *l
     for (; i < n && r >= 0; i++)
         r = lowers[i] = clone_mapped(c, layers[i], "layer", e);
     if (r >= 0)
-        r = root = snapshot_mount(lowers, n, &up, NULL, e);
+        r = root = mount_as_root_of(c, lowers, n, &up, e);
     while (i-- > 0)
         fd_closep(&lowers[i]);
     if (r < 0)
