@@ -101,9 +101,51 @@ static int start_replayer(TrialRun *run, int base_layer, int cgroup, const char 
     return box_start(&spec, &run->replayer, e);
 }
 
+/* The tracer is the operator's and runs in the agent's place: it may write what it found, and what it is made of may be run. */
+typedef struct TracerRules {
+    LandlockPlan plan;
+    const char **write, **execute;
+} TracerRules;
+
+static void tracer_rules_done(TracerRules *t)
+{
+    free(t->write);
+    free(t->execute);
+}
+
+/* `paths` and one more, where there is a list at all. */
+static int one_more(const char *const *paths, const char *path, const char ***ret)
+{
+    size_t n = 0;
+
+    if (!paths)
+        return 0;
+    while (paths[n])
+        n++;
+    *ret = calloc(n + 2, sizeof(**ret));
+    if (!*ret)
+        return -ENOMEM;
+    memcpy(*ret, paths, n * sizeof(**ret));
+    (*ret)[n] = path;
+    return 0;
+}
+
+static int tracer_rules(const LandlockPlan *plan, TracerRules *t)
+{
+    int r = one_more(plan->write, "/moss/trace", &t->write);
+
+    if (r >= 0)
+        r = one_more(plan->execute, "/moss/replay", &t->execute);
+    t->plan = *plan;
+    t->plan.write = t->write;
+    t->plan.execute = t->execute;
+    return r;
+}
+
 static int start_candidate(TrialRun *run, int cgroup, const char *name, int log, Error *e)
 {
     const Agent *a = run->agent;
+    _cleanup_(tracer_rules_done) TracerRules tracer = {};
     _cleanup_free_ const char **env = NULL;
     char box_name[64], generation[96], nonce[48];
     uint64_t random[2];
@@ -132,6 +174,7 @@ static int start_candidate(TrialRun *run, int cgroup, const char *name, int log,
         .stdout_fd = log,
         .stderr_fd = log,
         .join = run->replayer,
+        .landlock = a->landlock,
         .memory = a->limit_memory,
         .processes = a->limit_processes,
     };
@@ -143,9 +186,11 @@ static int start_candidate(TrialRun *run, int cgroup, const char *name, int log,
     snprintf(nonce, sizeof(nonce), "MOSS_NONCE=%016llx%016llx", (unsigned long long) random[0],
              (unsigned long long) random[1]);
     env = environment(a, more);
-    if (!env)
+    if (!env || (a->landlock && run->spec.trace && tracer_rules(a->landlock, &tracer) < 0))
         return -ENOMEM;
     spec.env = env;
+    if (a->landlock && run->spec.trace)
+        spec.landlock = &tracer.plan;
     return box_start(&spec, &run->candidate, e);
 }
 

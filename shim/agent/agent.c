@@ -25,6 +25,7 @@ static const struct {
     {"evidence", agent_parse_evidence, OPTIONAL}, {"replay", agent_parse_replay, OPTIONAL},
     {"limits", agent_parse_limits, DEFAULTED},    {"coder", agent_parse_coder, DEFAULTED},
     {"consent", agent_parse_consent, DEFAULTED},  {"webhooks", agent_parse_webhooks, OPTIONAL},
+    {"landlock", agent_parse_landlock, OPTIONAL},
 };
 
 bool agent_name_valid(const char *name)
@@ -50,6 +51,7 @@ Agent *agent_free(Agent *a)
     free(a->run_argv);
     free_env(a->run_env);
     free(a->network_allow);
+    agent_free_landlock(a);
     free(a->startup.argv);
     free(a->readiness.argv);
     free(a->liveness.argv);

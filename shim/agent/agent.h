@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "runtime/base/error.h"
+#include "runtime/box/landlock.h"
 
 typedef enum ProbeKind { PROBE_NONE, PROBE_HTTP, PROBE_EXEC, PROBE_TCP } ProbeKind;
 
@@ -64,6 +65,7 @@ typedef struct Agent {
     const char *network_address;
     const char **network_allow; /* veth: "address:port" that the agent may connect to; NULL: everything */
     SocketMode sockets;
+    const LandlockPlan *landlock; /* of the agent, its exec probes, and the agent in a trial; NULL: none */
     ProbeSpec startup, readiness, liveness;
     GateSpec gate;
     /* sessions: JSONL by field map. NULL: this agent is kept, but not evolved; see agent_can_evolve() */

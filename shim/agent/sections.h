@@ -26,6 +26,9 @@ int agent_parse_coder(Agent *a, const Section *s, Error *e);
 int agent_parse_consent(Agent *a, const Section *s, Error *e);
 /* webhooks.c */
 int agent_parse_webhooks(Agent *a, const Section *s, Error *e);
+/* landlock.c */
+int agent_parse_landlock(Agent *a, const Section *s, Error *e);
+void agent_free_landlock(Agent *a);
 /* probes.c */
 int agent_parse_probes(Agent *a, const Section *s, Error *e);
 int agent_parse_gate(Agent *a, const Section *s, Error *e);

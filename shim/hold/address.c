@@ -8,7 +8,7 @@
 
 #define UNPRIVILEGED_PORT 1024
 
-static unsigned port_of(const struct sockaddr_storage *sa)
+static uint16_t port_of(const struct sockaddr_storage *sa)
 {
     return ntohs(sa->ss_family == AF_INET ? ((const struct sockaddr_in *) (const void *) sa)->sin_port
                                           : ((const struct sockaddr_in6 *) (const void *) sa)->sin6_port);
@@ -29,6 +29,13 @@ bool address_held(const struct sockaddr_storage *sa, socklen_t len, int domain, 
     default:
         return false;
     }
+}
+
+bool address_ours(const struct sockaddr_storage *sa, const LandlockPlan *plan)
+{
+    if (!plan)
+        return true;
+    return sa->ss_family == AF_UNIX ? !plan->scoped : landlock_may_bind(plan, port_of(sa));
 }
 
 bool address_equal(const HoldAddress *a, const HoldAddress *b)

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "runtime/base/macro.h"
+#include "runtime/box/landlock.h"
 
 typedef struct HoldAddress {
     struct sockaddr_storage sa;
@@ -16,6 +17,9 @@ typedef struct HoldAddress {
 
 /* Is this a bind that we hold? `domain`, `type`: of the socket. */
 bool address_held(const struct sockaddr_storage *sa, socklen_t len, int domain, int type);
+
+/* May we bind it for an agent that is held to `plan` (NULL: to nothing)? See hold.h. */
+bool address_ours(const struct sockaddr_storage *sa, const LandlockPlan *plan);
 
 bool address_equal(const HoldAddress *a, const HoldAddress *b);
 

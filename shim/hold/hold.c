@@ -188,7 +188,7 @@ static int socket_option(int fd, int option)
 }
 
 /* Fills `call`; -EOPNOTSUPP: not a bind that we hold. */
-static int read_call(const struct seccomp_notif *n, Call *call)
+static int read_call(const struct seccomp_notif *n, const LandlockPlan *plan, Call *call)
 {
     HoldAddress *a = &call->address;
     struct iovec to = {.iov_base = &a->sa, .iov_len = MIN(n->data.args[2], sizeof(a->sa))};
@@ -210,7 +210,8 @@ static int read_call(const struct seccomp_notif *n, Call *call)
     if (ioctl(call->notify, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) < 0)
         return -ENOENT;
     a->v6only = v6only(call->sock);
-    return address_held(&a->sa, a->len, socket_option(call->sock, SO_DOMAIN), socket_option(call->sock, SO_TYPE))
+    return address_held(&a->sa, a->len, socket_option(call->sock, SO_DOMAIN), socket_option(call->sock, SO_TYPE)) &&
+                   address_ours(&a->sa, plan)
                ? 0
                : -EOPNOTSUPP;
 }
@@ -326,7 +327,7 @@ int hold_handle(Hold *hold, int notify, int cgroup_agent)
         return -errno;
     call.id = in.n.id;
     call.number = (int) in.n.data.args[0];
-    r = read_call(&in.n, &call);
+    r = read_call(&in.n, hold->hooks.landlock, &call);
     if (r >= 0)
         r = bind_or_replace(hold, &call, cgroup_agent);
     fd_closep(&call.sock);

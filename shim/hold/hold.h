@@ -11,7 +11,9 @@
  *   an address that is held       the held socket replaces the agent's new one under the same number (SECCOMP_IOCTL_NOTIF_ADDFD with SETFD), with the options
  *                                 of the new one, and we answer 0. listen(2) on it changes nothing but the backlog
  *   anything else                 the kernel goes on with the agent's own call: UDP, port 0, ports below 1024 (which the agent has no right to, and we must
- *                                 not lend it ours), UNIX sockets with a path (which lie in the agent's root, or its state, and go with it)
+ *                                 not lend it ours), UNIX sockets with a path (which lie in the agent's root, or its state, and go with it);
+ *                                 what the agent's Landlock rules deny, since our bind is not under them; abstract names of an agent that is
+ *                                 scoped: whom its own connections to one may reach goes by who made the socket, and that is an incarnation before
  *
  * Held are TCP sockets, v4 and v6, and UNIX stream sockets with an abstract name. What is read of the agent's memory is believed only when the
  * notification is still valid afterwards; an agent that lies to the filter hurts only itself.
@@ -21,6 +23,7 @@
 #include <sys/types.h>
 
 #include "runtime/base/error.h"
+#include "runtime/box/landlock.h"
 
 #define HOLD_MAX 100U /* addresses; tags 0…HOLD_MAX-1 of moss-init */
 
@@ -32,6 +35,7 @@ typedef struct HoldHooks {
     /* `fd` is held under `tag` from now on; fd < 0: no longer. */
     void (*held)(unsigned tag, int fd, void *userdata);
     void *userdata;
+    const LandlockPlan *landlock; /* what the agent is held to, NULL: nothing; must outlive the Hold */
 } HoldHooks;
 
 int hold_new(const HoldHooks *hooks, Hold **ret);

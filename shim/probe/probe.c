@@ -222,7 +222,8 @@ static int start_exec(Probe *p, Error *e)
                       .gid = c->agent->run_gid,
                       .output = null,
                       .cgroup = c->container->cgroup_probe,
-                      .filter = c->filter};
+                      .filter = c->filter,
+                      .landlock = c->agent->landlock};
     Spawned s;
     int r = container_spawn(c->container, &spec, &s, e);
 

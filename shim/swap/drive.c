@@ -124,7 +124,7 @@ static int first_head(Drive *d, Error *e)
 
 static int prepare(Drive *d, Error *e)
 {
-    const HoldHooks hooks = {on_handing, on_held, d};
+    const HoldHooks hooks = {on_handing, on_held, d, d->spec.agent->landlock};
     bool fresh;
     int r;
 

@@ -209,6 +209,7 @@ static int start_process(Incarnation *i, Error *e)
                       .output = i->spec.output,
                       .cgroup = i->spec.container->cgroup_agent,
                       .filter = i->spec.filter,
+                      .landlock = a->landlock,
                       .processes = a->limit_processes,
                       .notify = i->spec.hold != NULL};
     int r = set_limits(i->spec.container, a, e);

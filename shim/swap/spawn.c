@@ -81,6 +81,8 @@ static int become_program(const SpawnSpec *spec, int channel, Error *e)
         return error_errnof(e, -errno, "directory %s", spec->cwd);
     if (spec->notify && (r = watch_binds(channel, e)) < 0)
         return r;
+    if (spec->landlock && (r = landlock_apply(spec->landlock, e)) < 0)
+        return r;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
@@ -167,6 +169,8 @@ int container_spawn(Container *c, const SpawnSpec *spec, Spawned *ret, Error *e)
     int pair[2], r;
     long helper;
 
+    if (spec->landlock && (r = landlock_check(spec->landlock, landlock_abi(), e)) < 0)
+        return r;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return error_errnof(e, -errno, "socketpair");
     ours = pair[0];

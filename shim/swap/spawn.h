@@ -5,9 +5,10 @@
 /* Starts a process in a container: the agent, or a probe.
  *
  * A helper enters the namespaces and has a brother there (CLONE_PARENT), which is thus our own child, born in the cgroup leaf that is given: we get its
- * exit status, and whatever it forks is found through the leaf. The process has no capability, no_new_privs, the system call filter, and nothing open but its standard
- * fds. With `notify` its bind(2) calls are reported to us, see shim/hold/hold.h. */
+ * exit status, and whatever it forks is found through the leaf. The process has no capability, no_new_privs, the system call filter, the Landlock rules if there are any, and nothing open but its
+ * standard fds. With `notify` its bind(2) calls are reported to us, see shim/hold/hold.h. */
 
+#include "runtime/box/landlock.h"
 #include "runtime/box/seccomp.h"
 #include "shim/swap/container.h"
 
@@ -20,7 +21,8 @@ typedef struct SpawnSpec {
     int output; /* its standard output and error */
     int cgroup; /* leaf */
     const SeccompFilter *filter;
-    uint64_t processes; /* RLIMIT_NPROC, 0: as it is */
+    const LandlockPlan *landlock; /* NULL: none */
+    uint64_t processes;           /* RLIMIT_NPROC, 0: as it is */
     bool notify;
 } SpawnSpec;
 

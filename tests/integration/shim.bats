@@ -254,3 +254,57 @@ stop_load() {
     shim stop "$NAME"
     run ! grep -q 10.213.7 /proc/net/fib_trie
 }
+
+# with FILTER: changes the agent.json of the store.
+with() {
+    jq "$@" "$AGENT/agent.json" >"$BATS_TEST_TMPDIR/changed.json"
+    mv "$BATS_TEST_TMPDIR/changed.json" "$AGENT/agent.json"
+}
+attempts() { get /attempts | jq -r '.attempts | to_entries[] | "\(.key): \(.value)"'; }
+
+@test "an agent with Landlock rules does only what they list, before and after a swap" {
+    shim start "$NAME"
+    [ "$(attempts | grep -c ': done$')" = 6 ]
+    shim stop "$NAME"
+    # The startup probe is under the same rules: it passes because it cannot write to /tmp.
+    with --argjson port "$PORT" '.landlock = {write: ["/state"], execute: ["/usr"], bind: [$port], connect: [], scoped: true}
+        | .probes.startupProbe = {exec: {command: ["/usr/bin/busybox", "sh", "-c", "! echo >/tmp/probe"]}, failureThreshold: 3}'
+    shim start "$NAME"
+    expected="write /state: done
+write /tmp: EACCES
+run /usr: done
+run /state: EACCES
+bind: EACCES
+connect: EACCES"
+    diff <(attempts) <(echo "$expected")
+    get /count
+    start_load
+    shim swap "$NAME" "$(generation good2)" --json >"$BATS_TEST_TMPDIR/answer"
+    [ "$(jq -r '"\(.outcome) \(.rehearsed)"' "$BATS_TEST_TMPDIR/answer")" = "committed true" ]
+    stop_load
+    [ "$refused" = 0 ]
+    [ "$(get /count | jq -r .mode)" = good2 ]
+    diff <(attempts) <(echo "$expected")
+}
+
+@test "a port that the Landlock rules do not list is not bound by the shim either" {
+    with '.landlock = {bind: [1]}'
+    run shim start "$NAME"
+    [ "$status" = 1 ]
+    [[ $(shim logs "$NAME") == *"PermissionError: [Errno 13] Permission denied"* ]]
+}
+
+@test "a path of a Landlock rule that is missing, or that a candidate made a symbolic link, is refused by name" {
+    with '.landlock = {write: ["/state", "/no/such/place"]}'
+    run shim start "$NAME"
+    [ "$status" = 1 ]
+    [[ $output == *"landlock.write: /no/such/place: No such file or directory"* ]]
+    with '.landlock = {write: ["/state", "/tmp"]}'
+    shim start "$NAME"
+    mkdir -p "$BATS_TEST_TMPDIR/layer-sly"
+    ln -s / "$BATS_TEST_TMPDIR/layer-sly/tmp"
+    run shim swap "$NAME" "$(generation sly)" --json
+    [ "$status" = 3 ]
+    [[ $output == *"landlock.write: /tmp: is a symbolic link, name what it leads to"* ]]
+    [ "$(get /count | jq -r .mode)" = good ]
+}

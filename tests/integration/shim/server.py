@@ -8,11 +8,16 @@
     crashes       is ready, and ends after 2 s
     corrupts      overwrites the state, then is never ready
     stubborn      ignores SIGTERM
+
+/attempts says what comes of what Landlock rules may forbid.
 """
 
+import errno
 import json
 import os
+import shutil
 import signal
+import socket
 import sys
 import threading
 import time
@@ -36,6 +41,46 @@ def count(step):
     return n + step
 
 
+def outcome(function, *args):
+    try:
+        function(*args)
+        return "done"
+    except OSError as e:
+        return errno.errorcode[e.errno]
+
+
+def write(path):
+    open(path, "w").close()
+
+
+def run(path):
+    if not os.path.exists(path):
+        shutil.copy("/usr/bin/busybox", path)
+    os.waitpid(os.posix_spawn(path, ["busybox", "true"], {}), 0)
+
+
+def bind(port):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", port))
+
+
+def connect(port):
+    with socket.socket() as s:
+        s.connect(("127.0.0.1", port))
+
+
+def attempts():
+    port = int(os.environ["PORT"])
+    return {
+        "write /state": outcome(write, "/state/f"),
+        "write /tmp": outcome(write, "/tmp/f"),
+        "run /usr": outcome(run, "/usr/bin/busybox"),
+        "run /state": outcome(run, "/state/busybox"),
+        "bind": outcome(bind, port + 1),
+        "connect": outcome(connect, port),
+    }
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -49,6 +94,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/count":
             with COUNTING:
                 body["counter"] = count(1)
+        if self.path == "/attempts":
+            body["attempts"] = attempts()
         status = 200 if ok or self.path == "/count" else 503
         data = json.dumps(body).encode()
         self.send_response(status)

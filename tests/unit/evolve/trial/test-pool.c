@@ -20,6 +20,8 @@ typedef struct World {
     const char *run_argv[5], *replay_argv[4], *env[2];
     Agent agent;
     json_t *task;
+    const LandlockPlan *landlock; /* the rest is the test's to set before the trial */
+    const char **trace_argv;      /* not NULL: traced */
 } World;
 
 static void make_root(World *w)
@@ -84,6 +86,8 @@ static Agent *agent_of(World *w)
         .limit_memory = 32 << 20,
         .limit_processes = 32,
         .limit_disk = 1 << 20,
+        .landlock = w->landlock,
+        .trace_argv = w->trace_argv,
     };
     return &w->agent;
 }
@@ -121,6 +125,7 @@ static TrialSpec spec_of(const World *w, uint64_t timeout)
         .n_lowers = 1,
         .generation = "g-1",
         .task = w->task,
+        .trace = w->trace_argv != NULL,
         .timeout_usec = timeout,
         .cookie = (void *) w,
     };
@@ -249,6 +254,53 @@ TEST(an_agent_cannot_write_outside_of_its_root)
     world_done(&w);
 }
 
+static const char *const landlock_write[] = {"/state", NULL}, *const landlock_execute[] = {"/bin", NULL};
+static const uint16_t landlock_bind[] = {4711};
+static const LandlockPlan landlock = {
+    .write = landlock_write, .execute = landlock_execute, .bind = {landlock_bind, 1}, .scoped = true};
+
+static World world_under_landlock(const char *agent)
+{
+    World w;
+
+    if (landlock_abi() < 6)
+        skip();
+    w = world_make(agent, ANSWERS);
+    w.landlock = &landlock;
+    return w;
+}
+
+TEST(an_agent_is_held_to_the_landlock_rules_that_it_has_in_production)
+{
+    World w = world_under_landlock("echo a >/state/f; echo b >/tmp/f; nc -l -p 4712;"
+                                   "while :; do echo hello | nc -l -p 4711; done");
+    TrialResult result = run_one(&w, LONG);
+
+    assert_true(result.passed);
+    assert_string_equal(result.log, "/bin/sh: can't create /tmp/f: Permission denied\nnc: bind: Permission denied\n");
+    trial_result_done(&result);
+    world_done(&w);
+}
+
+TEST(a_tracer_works_under_landlock_rules)
+{
+    World w = world_under_landlock("");
+    const char *const tracer = "#!/bin/sh\necho program:1 >/moss/trace/executed.txt\necho b >/tmp/f\n"
+                               "while :; do echo hello | nc -l -p 4711; done\n";
+    const char *argv[] = {"/moss/replay/tracer", NULL};
+    _cleanup_close_ int replay = openat(w.d.fd, "replay", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    TrialResult result;
+
+    assert_int_equal(file_write_at(replay, "tracer", tracer, strlen(tracer), 0755, 0), 0);
+    w.trace_argv = argv;
+    result = run_one(&w, LONG);
+    assert_true(result.passed);
+    assert_int_equal(json_array_size(result.executed), 1);
+    assert_string_equal(result.log, "/moss/replay/tracer: line 3: can't create /tmp/f: Permission denied\n");
+    trial_result_done(&result);
+    world_done(&w);
+}
+
 TEST(an_agent_that_fills_its_disk_hurts_itself_alone)
 {
     expect_end("dd if=/dev/zero of=/state/f bs=64k; exit 0", WAITS, LONG, TRIAL_AGENT_ENDED, "No space left");
@@ -360,6 +412,8 @@ int main(void)
         UNIT(an_agent_that_prints_without_end_is_contained),
         UNIT(an_agent_that_eats_memory_is_out_of_memory),
         UNIT(an_agent_cannot_write_outside_of_its_root),
+        UNIT(an_agent_is_held_to_the_landlock_rules_that_it_has_in_production),
+        UNIT(a_tracer_works_under_landlock_rules),
         UNIT(an_agent_that_fills_its_disk_hurts_itself_alone),
         UNIT(a_transcript_that_is_not_what_it_must_be_is_refused),
         UNIT(many_trials_run_and_each_result_comes_once),

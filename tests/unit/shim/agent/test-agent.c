@@ -41,7 +41,7 @@ TEST(malformed_files_are_refused_with_the_place_and_the_cause)
         check_bad(dirfd(d), name);
         n++;
     }
-    assert_true(n >= 70);
+    assert_true(n >= 80);
 }
 
 TEST(every_member_arrives)
@@ -66,6 +66,14 @@ TEST(every_member_arrives)
     assert_int_equal(a->network, NETWORK_VETH);
     assert_string_equal(a->network_allow[0], "192.0.2.1:443");
     assert_int_equal(a->sockets, SOCKETS_TRANSPARENT);
+    assert_string_equal(a->landlock->write[1], "/tmp");
+    assert_null(a->landlock->write[2]);
+    assert_string_equal(a->landlock->execute[0], "/");
+    assert_int_equal(a->landlock->bind.n, 2);
+    assert_int_equal(a->landlock->bind.list[0], 8080);
+    assert_int_equal(a->landlock->connect.n, 0);
+    assert_non_null(a->landlock->connect.list);
+    assert_true(a->landlock->scoped);
     assert_int_equal(a->startup.failure_threshold, 15);
     assert_int_equal(a->readiness.kind, PROBE_HTTP);
     assert_int_equal(a->readiness.success_threshold, 3);
@@ -102,6 +110,7 @@ TEST(defaults_need_little)
     assert_string_equal(a->coder_adapter, "search");
     assert_null(a->allowed_signers);
     assert_false(a->control);
+    assert_null(a->landlock);
     assert_null(a->webhook_url);
     assert_null(a->run_env[0]);
     assert_null(a->protected_globs[0]);
