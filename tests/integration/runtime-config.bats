@@ -9,10 +9,11 @@ setup() {
     for applet in chmod cp ifconfig ionice ip nproc rm sed stty taskset; do
         ln -sf busybox "$bundle/rootfs/bin/$applet"
     done
-    veth=
+    veth='' holder=''
 }
 
 teardown() {
+    [ -z "$holder" ] || kill "$holder" 2>/dev/null || true
     [ -z "$veth" ] || ip link delete "$veth" 2>/dev/null || true
     bundle_teardown
 }

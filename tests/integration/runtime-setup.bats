@@ -142,7 +142,7 @@ x"
     config '.mounts += [{destination: "/t2", type: "tmpfs", source: "tmpfs", options: ["size=nonsense"]}]'
     refused "cannot mount tmpfs on /t2"
     config '.mounts = [{destination: "/x", type: "bind", source: "/no/such"}]'
-    refused "cannot mount /no/such on /x: No such file or directory"
+    refused "mount /x: source /no/such: No such file or directory"
 }
 
 @test "the root file system is read-only when asked for" {
