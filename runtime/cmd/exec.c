@@ -271,6 +271,8 @@ static int run(const Cli *cli, Options *o, Error *e)
     if (r < 0 || (r = container_config(&c, &config, e)) < 0)
         return r;
     r = o->process ? config_read_object(o->process, &object, e) : derive(config, o, &object, e);
+    if (r < 0 && o->process)
+        return error_wrapf(e, r, "--process");
     if (r < 0)
         return r;
     if (o->tty)
