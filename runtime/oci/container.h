@@ -24,11 +24,11 @@ typedef struct CreateOptions {
     const char *pidfd_socket;   /* NULL: none */
     unsigned preserve_fds;
     unsigned listen_fds; /* of those: the first, to be told of in the environment */
-    bool keep_keyring; /* --no-new-keyring */
-    bool no_pivot;     /* see mounts_cover_root() */
-    bool systemd;      /* the cgroup is made by systemd */
-    bool no_cgroup;    /* it stays in the caller's cgroup */
-    bool keep;         /* run: leave the state of the ended container */
+    bool keep_keyring;   /* --no-new-keyring */
+    bool no_pivot;       /* see mounts_cover_root() */
+    bool systemd;        /* the cgroup is made by systemd */
+    bool no_cgroup;      /* it stays in the caller's cgroup */
+    bool keep;           /* run: leave the state of the ended container */
     Warner warner;
 } CreateOptions;
 
