@@ -41,7 +41,7 @@ int container_cgroup_delegate(const ContainerCgroup *g, const Config *c, Error *
     char *save = NULL;
     uid_t uid;
 
-    if (g->fd < 0 || geteuid() != 0 || !config_new(c, NS_CGROUP) || !writable_cgroups(c) ||
+    if (g->fd < 0 || !config_new(c, NS_CGROUP) || !writable_cgroups(c) || geteuid() != 0 ||
         !host_id(c, c->process.uid, &uid) || uid == 0)
         return 0;
     if (file_read_at(AT_FDCWD, DELEGATE_FILES, 4096, &names, NULL) < 0 && !(names = strdup(fallback)))

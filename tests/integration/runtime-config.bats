@@ -422,6 +422,27 @@ idle"
     [ "$(cat "$group/cgroup.max.depth")" = 3 ]
 }
 
+@test "device rules with wildcards, of which the last that matches decides" {
+    config '.process.capabilities = {bounding: ["CAP_MKNOD"], permitted: ["CAP_MKNOD"], effective: ["CAP_MKNOD"]}'
+    script 'mknod /tmp/a c 10 229; mknod /tmp/b c 7 0; mknod /tmp/c b 7 0; for f in a b c; do (: </tmp/$f) 2>&1 | grep -q permitted && echo no || echo yes; done; rm /tmp/[abc]'
+    config '.linux.resources.devices = [{allow: false, access: "rwm"}]'
+    expect "no
+no
+no"
+    config '.linux.resources.devices += [{allow: true, type: "c", major: 10, access: "r"}]'
+    expect "yes
+no
+no"
+    config '.linux.resources.devices += [{allow: true, type: "a"}, {allow: false, type: "c", minor: 229, access: "rw"}]'
+    expect "no
+yes
+yes"
+    config '.linux.resources.devices = [{allow: true, major: 7, minor: 0}]'
+    expect "no
+yes
+yes"
+}
+
 @test "a cgroup that the container finds writable is its user's" {
     reachable
     chown -R 100000:100000 "$bundle/rootfs"
