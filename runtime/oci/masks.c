@@ -18,10 +18,38 @@ static int find(const Mounts *m, const char *path)
     return rootfs_open(m->root, path, ROOTFS_EXISTING);
 }
 
-/* One empty, read-only directory covers all masked ones. The first gets the tmpfs itself, the others copies of that mount: a detached tree cannot be cloned before Linux 6.15. */
-static int mask(const Mounts *m, const char *path, int *empty, bool *attached, Error *e)
+/* The first of each kind that was attached; the others are copies of it, as a detached tree cannot be cloned before Linux 6.15. */
+typedef struct Covers {
+    int directory, file; /* or -EBADF: not needed yet */
+} Covers;
+
+/* A mount of the host must not be its master: criu could not give that back. */
+static int null_device(const Mounts *m)
 {
-    _cleanup_close_ int target = find(m, path), tree = -EBADF;
+    struct mount_attr attr = {.propagation = MS_PRIVATE};
+    _cleanup_close_ int tree = mounts_clone(m->null, false);
+
+    if (tree < 0)
+        return tree;
+    return mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0 ? -errno : TAKE_FD(tree);
+}
+
+static int cover(int *first, int made, int target)
+{
+    _cleanup_close_ int tree = *first < 0 ? made : mounts_clone(*first, false);
+    int r;
+
+    if (tree < 0)
+        return tree;
+    r = rootfs_attach(tree, target);
+    if (r >= 0 && *first < 0)
+        *first = TAKE_FD(tree);
+    return r;
+}
+
+static int mask(const Mounts *m, const char *path, Covers *c, Error *e)
+{
+    _cleanup_close_ int target = find(m, path);
     struct stat st;
     int r;
 
@@ -29,15 +57,10 @@ static int mask(const Mounts *m, const char *path, int *empty, bool *attached, E
         return 0; /* nothing to hide */
     if (target < 0 || fstat(target, &st) < 0)
         return error_errnof(e, target < 0 ? target : -errno, "cannot mask %s", path);
-    if (S_ISDIR(st.st_mode) && *empty < 0 && (*empty = filesystem_empty(m->config->mount_label)) < 0)
-        return error_errnof(e, *empty, "cannot mask %s: no empty directory", path);
-    if (S_ISDIR(st.st_mode) && !*attached) {
-        r = rootfs_attach(*empty, target);
-        *attached = r >= 0;
-    } else {
-        tree = mounts_clone(S_ISDIR(st.st_mode) ? *empty : m->null, false);
-        r = tree < 0 ? tree : rootfs_attach(tree, target);
-    }
+    if (S_ISDIR(st.st_mode))
+        r = cover(&c->directory, c->directory < 0 ? filesystem_empty(m->config->mount_label) : -EBADF, target);
+    else
+        r = cover(&c->file, c->file < 0 ? null_device(m) : -EBADF, target);
     return r < 0 ? error_errnof(e, r, "cannot mask %s", path) : 0;
 }
 
@@ -61,15 +84,14 @@ static int protect(const Mounts *m, const char *path, Error *e)
 
 int masks_apply(Mounts *m, Error *e)
 {
-    _cleanup_close_ int empty = -EBADF;
-    bool attached = false;
-    int r;
+    Covers c = {-EBADF, -EBADF};
+    int r = 0;
 
-    for (const char **p = m->config->readonly_paths; p && *p; p++)
-        if ((r = protect(m, *p, e)) < 0)
-            return r;
-    for (const char **p = m->config->masked_paths; p && *p; p++)
-        if ((r = mask(m, *p, &empty, &attached, e)) < 0)
-            return r;
-    return 0;
+    for (const char **p = m->config->readonly_paths; r >= 0 && p && *p; p++)
+        r = protect(m, *p, e);
+    for (const char **p = m->config->masked_paths; r >= 0 && p && *p; p++)
+        r = mask(m, *p, &c, e);
+    fd_closep(&c.directory);
+    fd_closep(&c.file);
+    return r;
 }

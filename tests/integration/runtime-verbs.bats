@@ -133,6 +133,24 @@ notified() {
     [[ $output == *'--interval "0s"'* ]]
 }
 
+@test "events tell of each time that memory was wanting" {
+    grep -qw memory "$(unified)/cgroup.controllers" || skip "no memory controller"
+    config '.linux.resources.memory = {limit: 33554432, swap: 33554432}'
+    script 'trap "" TERM; while [ ! -e /tmp/go ]; do sleep 0.05; done; dd if=/dev/zero of=/dev/shm/x bs=1M count=60; rm /dev/shm/x; while :; do sleep 0.05; done'
+    create_container
+    moss start "$id"
+    moss events --interval 10m "$id" >"$BATS_TEST_TMPDIR/events" 3>&- &
+    watcher=$!
+    watches() { grep -qs inotify /proc/$watcher/fdinfo/*; }
+    await watches
+    touch "$bundle/rootfs/tmp/go"
+    await test -s "$BATS_TEST_TMPDIR/events"
+    jq -e '.type == "oom" and .id == $id' "$BATS_TEST_TMPDIR/events" --arg id "$id"
+    [ "$(moss events --stats "$id" | jq .data.memory.usage.limit)" = 33554432 ]
+    moss delete --force "$id"
+    wait "$watcher"
+}
+
 @test "every verb has its help, and wrong options are told" {
     run "$runtime" --help
     [ "$status" -eq 0 ]
@@ -374,7 +392,7 @@ argument() {
 @test "a container comes back from its images as it was, in place of one that was left running, too" {
     criu check >"$BATS_TEST_TMPDIR/check" 2>&1 || skip "criu does not work on this host: $(tail -n 1 "$BATS_TEST_TMPDIR/check")"
     # criu locks a network of the container's own with iptables, which not every host has
-    config '.linux.namespaces |= map(select(.type != "network")) | .mounts += [{destination: "/tmp/v/", type: "bind", source: $host, options: ["bind", "ro"]}]' \
+    config '.linux.namespaces |= map(select(.type != "network")) | .mounts += [{destination: "/tmp/v/", type: "bind", source: $host, options: ["bind", "rprivate", "ro"]}]' \
         --arg host "$host"
     script 'i=0; while [ ! -e /tmp/end ]; do i=$((i + 1)); echo $i >/tmp/count; sleep 0.05; done; cat /tmp/v/canary; exit 5'
     create_container

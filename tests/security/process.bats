@@ -94,7 +94,7 @@ CapBnd:	0000000020002420" ]
     can_start || return 0
     for bad in ../.. .. /.. a/../../..; do
         run moss exec --cgroup "$bad" "$id" true
-        [ "$status" -ne 0 ]
+        [ "$status" -eq 255 ]
         [[ $output == *"--cgroup"* ]]
     done
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/base/socket.h"
 
+#include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include "tests/unit/test.h"
 
@@ -52,11 +55,32 @@ TEST(a_listener_in_a_deep_directory_is_reached)
     assert_int_equal(uid, geteuid());
 }
 
+TEST(a_stream_listener_is_reached_by_a_path_of_any_length)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    _cleanup_close_ int l = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), c = -EBADF;
+    char path[300];
+
+    snprintf(path, sizeof(path), "%s/%0150d/../s", d.path, 0);
+    assert_int_equal(socket_connect_stream(path), -ENOENT);
+    snprintf(path, sizeof(path), "%0150d", 0);
+    assert_int_equal(mkdirat(d.fd, path, 0700), 0);
+    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/s", d.path);
+    assert_int_equal(bind(l, (struct sockaddr *) &sa, sizeof(sa)), 0);
+    assert_int_equal(socket_connect_stream(sa.sun_path), -ECONNREFUSED);
+    assert_int_equal(listen(l, 1), 0);
+    snprintf(path, sizeof(path), "%s/%0150d/../s", d.path, 0);
+    c = socket_connect_stream(path);
+    assert_true(c >= 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         UNIT(a_packet_carries_data_and_a_descriptor),
         UNIT(a_listener_in_a_deep_directory_is_reached),
+        UNIT(a_stream_listener_is_reached_by_a_path_of_any_length),
     };
 
     return RUN_TESTS(tests);
