@@ -13,7 +13,6 @@
 #include "rootfs.h"
 #include "runtime/base/fd.h"
 #include "runtime/box/cgroup.h"
-#include "runtime/box/cgroup.h"
 
 int mounts_init(Mounts *m, const Config *config, int bundle, Error *e)
 {
@@ -348,6 +347,33 @@ static int copy_up(int target, int tree, const ConfigMount *c, Error *e)
     return r < 0 ? error_errnof(e, r, "mount %s: cannot copy what the directory holds", c->destination) : 0;
 }
 
+/* A tmpfs has the mode of the directory that it covers unless its options say otherwise. Returns whether there is one to be set. */
+static bool covered_mode(const Mounts *m, const ConfigMount *c, int tree, mode_t *ret)
+{
+    _cleanup_close_ int covered = -EBADF;
+    bool given = false;
+    struct stat st;
+
+    if (c->options.bind || !streq(c->type, "tmpfs"))
+        return false;
+    for (const char **p = c->options.parameters; *p; p++)
+        given = given || startswith(*p, "mode=");
+    if (given && !c->options.copy_up)
+        return false;
+    covered = given ? -EBADF : rootfs_open(m->root, c->destination, ROOTFS_EXISTING);
+    if ((!given && covered < 0) || fstat(given ? tree : covered, &st) < 0 || !S_ISDIR(st.st_mode))
+        return false;
+    *ret = st.st_mode & 07777;
+    return true;
+}
+
+static int set_mode(int tree, mode_t mode)
+{
+    _cleanup_close_ int top = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return top < 0 || fchmod(top, mode) < 0 ? -errno : 0;
+}
+
 /* "remount": other options for what is mounted there already. */
 static int change_one(Mounts *m, size_t i, Error *e)
 {
@@ -412,15 +438,20 @@ static int apply_one(Mounts *m, size_t i, Error *e)
 {
     const ConfigMount *c = &m->config->mounts[i];
     _cleanup_close_ int tree = m->sources[i] >= 0 ? TAKE_FD(m->sources[i]) : make_tree(m, c, e), target = -EBADF;
+    mode_t mode = 0;
+    bool has_mode;
     int r;
 
     if (tree < 0)
         return tree;
+    has_mode = covered_mode(m, c, tree, &mode);
     target = open_target(m, c, tree, e);
     if (target < 0)
         return target;
     if (c->options.copy_up && !c->options.bind && (r = copy_up(target, tree, c, e)) < 0)
         return r;
+    if (has_mode && (r = set_mode(tree, mode)) < 0)
+        return error_errnof(e, r, "mount %s: mode", c->destination);
     if (c->options.bind && (r = set_attributes(tree, &c->options)) < 0)
         return error_errnof(e, r, "mount %s: cannot set its options", c->destination);
     r = set_propagation(tree, &c->options, m->config->root_propagation);

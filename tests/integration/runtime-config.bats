@@ -133,6 +133,19 @@ make_link() {
     refused "mount /tmp: remount: nothing is mounted there"
 }
 
+@test "a tmpfs has the mode that is given, else that of what it covers" {
+    mkdir -m 750 "$bundle/rootfs/tmp/old" "$bundle/rootfs/tmp/up"
+    config '.mounts += [["/tmp/old", []], ["/tmp/old/new", []], ["/a", ["mode=711"]], ["/etc", ["tmpcopyup"]], ["/tmp/up", ["tmpcopyup", "mode=1777"]]]
+        | .mounts |= map(if type == "array" then {destination: .[0], type: "tmpfs", source: "t", options: .[1]} else . end)'
+    script 'stat -c %a /tmp/old /tmp/old/new /a /etc /tmp/up'
+    chmod 705 "$bundle/rootfs/etc"
+    expect "750
+1777
+711
+705
+1777"
+}
+
 @test "recursive attributes reach what is mounted below, the others do not" {
     make_volume
     mount -t tmpfs below "$volume/sub"
