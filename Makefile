@@ -44,7 +44,7 @@ ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. $(WARNINGS) $(if $(WERROR),-Werror) $(
 	-ffunction-sections -fdata-sections -DMOSS_VERSION='"$(VERSION)"' -DMOSS_LIBEXECDIR='"$(PREFIX)/libexec/moss"' \
 	-DMOSS_DATADIR='"$(PREFIX)/share/moss"' $(shell pkg-config --cflags libnl-3.0 2>/dev/null)
 LINK_HARDENING := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections
-# A static executable with a sanitizer does not exist: the static programs are linked dynamically there.
+# A static executable with a sanitizer does not exist: moss-runtime is linked dynamically there, what runs in containers goes without it.
 STATIC := $(if $(SANITIZE),,-static-pie)
 # See runtime/cmd/entry.c, which is written for one kind of processor.
 comma := ,
@@ -91,14 +91,21 @@ endef
 $(BUILD)/moss-runtime: $(call objects,runtime/cmd) $(call archives,$(RUNTIME_LIBS))
 	$(call link,$(STATIC) $(ENTRY),$(filter %.o,$^),$(filter %.a,$^),$(SMALL_LIBS) $(NET_LIBS) -lpthread -lm)
 $(BUILD)/obj/runtime/cmd/entry.o: private CFLAGS += -ffreestanding -fno-stack-protector
+ifdef SANITIZE
+.PHONY: $(BUILD)/moss-init $(BUILD)/moss-search
+$(BUILD)/moss-init $(BUILD)/moss-search:
+	$(MAKE) SANITIZE= BUILD=$(BUILD)/plain $(BUILD)/plain/$(@F)
+	@cp $(BUILD)/plain/$(@F) $@
+else
 $(BUILD)/moss-init: $(call objects,shim/init) $(call archives,runtime/base)
-	$(call link,$(STATIC),$(filter %.o,$^),$(filter %.a,$^),)
+	$(call link,-static-pie,$(filter %.o,$^),$(filter %.a,$^),)
+$(BUILD)/moss-search: $(call objects,evolve/coder/search) $(call archives,runtime/base)
+	$(call link,-static-pie,$(filter %.o,$^),$(filter %.a,$^),-ljansson -lm)
+endif
 $(BUILD)/moss-shim: $(call objects,shim/cmd) $(call archives,$(SHIM_LIBS))
 	$(call link,,$(filter %.o,$^),$(filter %.a,$^),$(SMALL_LIBS) $(NET_LIBS) -lnftnl -lmnl)
 $(BUILD)/moss: $(call objects,evolve/cmd) $(call archives,$(EVOLVE_LIBS))
 	$(call link,,$(filter %.o,$^),$(filter %.a,$^),$(ALL_LIBS))
-$(BUILD)/moss-search: $(call objects,evolve/coder/search) $(call archives,runtime/base)
-	$(call link,$(STATIC),$(filter %.o,$^),$(filter %.a,$^),-ljansson -lm)
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
