@@ -74,10 +74,13 @@ attack() {
     output=$(<"$BATS_TEST_TMPDIR/out")
     can_start || refused_by_mode
     if [ "$status" -eq 0 ]; then
-        moss start "$id"
-        await_status stopped
+        if moss start "$id" >>"$BATS_TEST_TMPDIR/out" 2>&1; then
+            await_status stopped
+        else
+            status=1
+        fi
         output=$(<"$BATS_TEST_TMPDIR/out")
-        moss delete "$id"
+        moss delete --force "$id"
     fi
     printf 'create: %s\n%s\n' "$status" "$output"
 }
