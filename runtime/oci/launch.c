@@ -199,6 +199,15 @@ static int make_cwd(const Launch *l, Error *e)
     return fd < 0 ? error_errnof(e, fd, "process.cwd: cannot make %s", l->process->cwd) : 0;
 }
 
+/* The bundle is only missed where something is named relative to it: engines keep theirs from the users of containers. */
+static bool needs_bundle(const Config *c)
+{
+    for (size_t i = 0; i < c->n_mounts; i++)
+        if (c->mounts[i].options.bind && c->mounts[i].source[0] != '/')
+            return true;
+    return c->root[0] != '/';
+}
+
 static int set_up_root(Launch *l, int sync, Error *e)
 {
     const Config *c = l->config;
@@ -209,7 +218,7 @@ static int set_up_root(Launch *l, int sync, Error *e)
     /* Ours is a copy of the mount that the runtime's fd belongs to, and only what is ours can be mounted elsewhere. */
     fd_closep(&l->mounts.bundle);
     l->mounts.bundle = open(l->state.bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (l->mounts.bundle < 0)
+    if (l->mounts.bundle < 0 && (errno != EACCES || needs_bundle(l->config)))
         return error_errnof(e, -errno, "bundle %s: the root of the container's user namespace must be able to reach it",
                             l->state.bundle);
     if (own && ((r = mounts_open_sources(&l->mounts, e)) < 0 || (r = mounts_open_root(&l->mounts, e)) < 0 ||

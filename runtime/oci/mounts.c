@@ -434,10 +434,25 @@ static int keep(Mounts *m, const ConfigMount *c, int tree, Error *e)
     return *place < 0 ? error_errnof(e, -errno, "mount %s", c->destination) : 0;
 }
 
+/* A read-only bind in which a later mount lies, as podman's secrets lie in /run/secrets, is writable until their targets are made. */
+static bool read_only_late(const Mounts *m, size_t i)
+{
+    const ConfigMount *c = &m->config->mounts[i];
+
+    if (!c->options.bind || !(c->options.attr_set & MOUNT_ATTR_RDONLY))
+        return false;
+    for (size_t k = i + 1; k < m->config->n_mounts; k++)
+        if (below(m->config->mounts[k].destination, c->destination))
+            return true;
+    return false;
+}
+
 static int apply_one(Mounts *m, size_t i, Error *e)
 {
     const ConfigMount *c = &m->config->mounts[i];
     _cleanup_close_ int tree = m->sources[i] >= 0 ? TAKE_FD(m->sources[i]) : make_tree(m, c, e), target = -EBADF;
+    bool late = read_only_late(m, i);
+    MountOptions options = c->options;
     mode_t mode = 0;
     bool has_mode;
     int r;
@@ -452,7 +467,9 @@ static int apply_one(Mounts *m, size_t i, Error *e)
         return r;
     if (has_mode && (r = set_mode(tree, mode)) < 0)
         return error_errnof(e, r, "mount %s: mode", c->destination);
-    if (c->options.bind && (r = set_attributes(tree, &c->options)) < 0)
+    if (late)
+        options.attr_set &= ~(uint64_t) MOUNT_ATTR_RDONLY;
+    if (c->options.bind && (r = set_attributes(tree, &options)) < 0)
         return error_errnof(e, r, "mount %s: cannot set its options", c->destination);
     r = set_propagation(tree, &c->options, m->config->root_propagation);
     if (r < 0)
@@ -461,7 +478,7 @@ static int apply_one(Mounts *m, size_t i, Error *e)
     if (r < 0)
         return error_errnof(e, r, "cannot mount %s on %s", c->source ? c->source : c->type, c->destination);
     r = keep(m, c, tree, e);
-    if (r >= 0 && !c->options.bind && c->options.read_only)
+    if (r >= 0 && (late || (!c->options.bind && c->options.read_only)))
         m->read_only[i] = TAKE_FD(tree);
     return r;
 }

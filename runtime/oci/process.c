@@ -59,9 +59,21 @@ int process_limits(const ConfigProcess *p, Error *e)
     return 0;
 }
 
+/* Podman hides what is mounted below /sys/kernel from a runtime that makes a user namespace; the module's parameter stays. */
+static bool has_apparmor(void)
+{
+    _cleanup_close_ int fd = -EBADF;
+    char enabled;
+
+    if (access("/sys/kernel/security/apparmor/profiles", F_OK) == 0)
+        return true;
+    fd = open("/sys/module/apparmor/parameters/enabled", O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && read(fd, &enabled, 1) == 1 && enabled == 'Y';
+}
+
 int process_labels_check(const ConfigProcess *p, const char *mount_label, Error *e)
 {
-    if (p->apparmor && access("/sys/kernel/security/apparmor/profiles", F_OK) < 0)
+    if (p->apparmor && !has_apparmor())
         return error_setf(e, -EOPNOTSUPP, "process.apparmorProfile \"%s\": this host does not have AppArmor",
                           p->apparmor);
     if (p->selinux && access("/sys/fs/selinux/enforce", F_OK) < 0)

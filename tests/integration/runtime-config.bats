@@ -522,3 +522,29 @@ Seccomp:	2"
         expect ""
     done
 }
+
+@test "a mount inside a read-only bind gets its target, and the bind is read-only" {
+    mkdir "$BATS_TEST_TMPDIR/outer" "$BATS_TEST_TMPDIR/inner"
+    config '.mounts += [{destination: "/outer", source: $o, options: ["bind", "ro"]}, {destination: "/outer/inner", source: $i, options: ["bind"]}]' \
+        --arg o "$BATS_TEST_TMPDIR/outer" --arg i "$BATS_TEST_TMPDIR/inner"
+    script 'touch /outer/inner/file && { touch /outer/file 2>/dev/null || echo refused; }'
+    run_container
+    [ "$output" = refused ]
+    [ -e "$BATS_TEST_TMPDIR/inner/file" ]
+}
+
+@test "a user namespace need not reach a bundle in which nothing is looked up" {
+    cp -a "$bundle/rootfs" "$BATS_TEST_TMPDIR/apart"
+    reachable
+    mkdir -m 700 "$BATS_TEST_TMPDIR/closed"
+    mv "$bundle" "$BATS_TEST_TMPDIR/closed/"
+    bundle=$BATS_TEST_TMPDIR/closed/bundle
+    config "$user_namespace | .root.path = \$root" --arg root "$BATS_TEST_TMPDIR/apart"
+    script 'echo up'
+    run_container
+    [ "$output" = up ]
+    config '.root.path = "rootfs"'
+    run_container
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"the root of the container's user namespace must be able to reach it"* ]]
+}
