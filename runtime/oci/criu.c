@@ -173,12 +173,12 @@ static int explain(const CriuOptions *o, const char *verb, const char *log, int 
                       cause, o->work, log);
 }
 
-/* criu wants the root to be a mount: a copy of it lies on it, for criu alone. */
+/* criu wants the root to be a mount: a copy of it lies on it, for criu alone. Its master is that of the container's root, and criu gives it to that. */
 static int mount_root(const char *rootfs)
 {
     _cleanup_close_ int fd = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC), tree = -EBADF;
 
-    if (fd < 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    if (fd < 0 || unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
         return -errno;
     fd_closep(&fd); /* that was a mount of the namespace before */
     fd = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -139,7 +139,7 @@ notified() {
     script 'trap "" TERM; while [ ! -e /tmp/go ]; do sleep 0.05; done; dd if=/dev/zero of=/dev/shm/x bs=1M count=60; rm /dev/shm/x; while :; do sleep 0.05; done'
     create_container
     moss start "$id"
-    moss events --interval 10m "$id" >"$BATS_TEST_TMPDIR/events" 3>&- &
+    "$runtime" --root "$containers" events --interval 10m "$id" >"$BATS_TEST_TMPDIR/events" 3>&- &
     watcher=$!
     watches() { grep -qs inotify /proc/$watcher/fdinfo/*; }
     await watches
@@ -394,10 +394,10 @@ argument() {
     # criu locks a network of the container's own with iptables, which not every host has
     config '.linux.namespaces |= map(select(.type != "network")) | .mounts += [{destination: "/tmp/v/", type: "bind", source: $host, options: ["bind", "rprivate", "ro"]}]' \
         --arg host "$host"
-    script 'i=0; while [ ! -e /tmp/end ]; do i=$((i + 1)); echo $i >/tmp/count; sleep 0.05; done; cat /tmp/v/canary; exit 5'
+    script 'i=0; while [ ! -e /tmp/end ]; do i=$((i + 1)); [ $i -ne 9 ] || touch /tmp/nine; sleep 0.05; done; [ $i -ge 9 ] && cat /tmp/v/canary; exit 5'
     create_container
     moss start "$id"
-    await_file "$bundle/rootfs/tmp/count"
+    await_file "$bundle/rootfs/tmp/nine"
     parent=()
     if criu check --feature mem_dirty_track >/dev/null 2>&1; then
         moss checkpoint --image-path "$BATS_TEST_TMPDIR/before" --pre-dump "$id"
@@ -407,10 +407,9 @@ argument() {
     [ "$(status)" = running ]
     moss checkpoint --image-path "$BATS_TEST_TMPDIR/images" "$id"
     for images in images running; do
-        rm -f "$bundle/rootfs/tmp/count" "$bundle/rootfs/tmp/end"
+        rm -f "$bundle/rootfs/tmp/end"
         moss restore --bundle "$bundle" --image-path "$BATS_TEST_TMPDIR/$images" "$id" </dev/null >"$BATS_TEST_TMPDIR/out" 3>&- &
-        await_file "$bundle/rootfs/tmp/count"
-        [ "$(status)" = running ]
+        await_status running
         pid=$(moss state "$id" | jq .pid)
         [ "$(grep ^0:: "/proc/$pid/cgroup")" = "0::/moss/$id" ]
         moss exec "$id" touch /tmp/end
