@@ -130,9 +130,7 @@ $(foreach l,$(LIBRARIES),$(eval $(call archive_rule,$(l))))
 $(BUILD)/unit/%: tests/unit/%.c $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call link,,$<,$(ARCHIVES),-lcmocka $(ALL_LIBS))
-# `make unit-runtime/base` builds the tests of one folder, `make check-unit UNIT=runtime/base` runs them.
-unit-%:
-	$(MAKE) $(filter $(BUILD)/unit/$*/%,$(UNIT_TESTS))
+# `make check-unit UNIT=runtime/base` builds and runs the tests of one folder.
 $(BUILD)/bench/%: tests/bench/%.c $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(call link,,$<,$(ARCHIVES),$(ALL_LIBS))
