@@ -49,7 +49,7 @@ podman_setup() {
 
 # Podman with the runtime under test.
 pod() {
-    podman --runtime "$ENGINE_RUNTIME" --cgroup-manager "$manager" "$@" 3>&-
+    podman --log-level error --runtime "$ENGINE_RUNTIME" --cgroup-manager "$manager" "$@" 3>&-
 }
 
 # pod_run OPTION... IMAGE WORD...: a container without a network, gone when it has ended.

@@ -33,7 +33,7 @@ as_user() {
 
 # Replaces that of root's suites.
 pod() {
-    as_user podman --runtime "$ENGINE_RUNTIME" --cgroup-manager "$manager" "$@"
+    as_user podman --log-level error --runtime "$ENGINE_RUNTIME" --cgroup-manager "$manager" "$@"
 }
 
 @test "run: output, exit status, root that is the user" {

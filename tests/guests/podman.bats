@@ -83,7 +83,7 @@ teardown() {
 }
 
 @test "run: --tty is a terminal of the asked size" {
-    run -0 script -qec "stty cols 91 rows 33; podman --runtime $ENGINE_RUNTIME --cgroup-manager $manager run --rm --network none -it $image sh -c 'tty; stty size'" /dev/null
+    run -0 script -qec "stty cols 91 rows 33; podman --log-level error --runtime $ENGINE_RUNTIME --cgroup-manager $manager run --rm --network none -it $image sh -c 'tty; stty size'" /dev/null
     [[ "$output" == *"/dev/pts/0"* && "$output" == *"33 91"* ]]
 }
 
@@ -93,13 +93,13 @@ teardown() {
 }
 
 @test "run: the host's namespaces" {
-    run -0 pod run --rm --network host --pid host --uts host --ipc host "$image" sh -c 'readlink /proc/self/ns/net /proc/self/ns/pid /proc/self/ns/uts /proc/self/ns/ipc'
-    [ "$output" = "$(readlink /proc/self/ns/net /proc/self/ns/pid /proc/self/ns/uts /proc/self/ns/ipc)" ]
+    run -0 pod run --rm --network host --pid host --uts host --ipc host "$image" sh -c 'for i in net pid uts ipc; do readlink /proc/self/ns/$i; done'
+    [ "$output" = "$(for i in net pid uts ipc; do readlink /proc/self/ns/$i; done)" ]
 }
 
 @test "run: without a cgroup" {
     run -0 pod_run --cgroups=disabled "$image" cat /proc/self/cgroup
-    [[ "$output" == 0::* ]]
+    [[ "$output" != */libpod-* ]]
 }
 
 @test "run: a bridge network, an address, a forwarded port" {
@@ -115,9 +115,10 @@ teardown() {
 }
 
 @test "run: open file descriptors are passed on" {
-    exec 4<<<four
-    run -0 pod_run --preserve-fds 2 "$image" sh -c 'cat <&4'
-    [ "$output" = four ]
+    echo three >"$BATS_TEST_TMPDIR/three"
+    run -0 podman --log-level error --runtime "$ENGINE_RUNTIME" --cgroup-manager "$manager" run --rm --network none --preserve-fds 1 "$image" \
+        sh -c 'cat <&3' 3<"$BATS_TEST_TMPDIR/three"
+    [ "$output" = three ]
 }
 
 @test "exec: output, exit status, user, directory, environment" {
@@ -131,7 +132,7 @@ teardown() {
 
 @test "exec: --tty" {
     pod_start "$(name)" -- sleep 1000
-    run -0 script -qec "podman --runtime $ENGINE_RUNTIME --cgroup-manager $manager exec -it $(name) tty" /dev/null
+    run -0 script -qec "podman --log-level error --runtime $ENGINE_RUNTIME --cgroup-manager $manager exec -it $(name) tty" /dev/null
     [[ "$output" == *"/dev/pts/"* ]]
 }
 
@@ -170,7 +171,7 @@ teardown() {
 
 @test "pause and unpause" {
     pod_start "$(name)" -- sleep 1000
-    events=/sys/fs/cgroup$(cut -d: -f3 "/proc/$(pod inspect --format '{{.State.Pid}}' "$(name)")/cgroup")/cgroup.events
+    events=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(pod inspect --format '{{.State.Pid}}' "$(name)")/cgroup")/cgroup.events
     pod pause "$(name)"
     pod_is "$(name)" '{{.State.Status}}' paused
     grep -qx 'frozen 1' "$events"
@@ -180,11 +181,11 @@ teardown() {
 }
 
 @test "top and stats" {
-    pod_start "$(name)" --memory 100m -- sh -c 'sleep 1000 & sleep 1000'
+    pod_start "$(name)" --memory 100m -- sh -c 'sleep 1000 & sleep 1000 & wait'
     run -0 pod top "$(name)" pid comm
     [ "$(grep -c sleep <<<"$output")" = 2 ]
     run -0 pod stats --no-stream --format '{{.PIDs}} {{.MemLimit}}' "$(name)"
-    [[ "$output" == 3\ 104* || "$output" == 3\ 100* || "$output" == 2\ 10* ]]
+    [ "$output" = '3 104.9MB' ]
 }
 
 @test "update changes a running container" {
@@ -259,9 +260,8 @@ END
     for which in a b; do
         pod run -d --pod "$(name)-pod" --name "$(name)$which" "$image" sleep 1000 >/dev/null
     done
-    a=$(pod exec "$(name)a" readlink /proc/self/ns/net /proc/self/ns/ipc /proc/self/ns/uts)
-    b=$(pod exec "$(name)b" readlink /proc/self/ns/net /proc/self/ns/ipc /proc/self/ns/uts)
-    [ "$a" = "$b" ]
+    namespaces='for i in net ipc uts; do readlink /proc/self/ns/$i; done'
+    [ "$(pod exec "$(name)a" sh -c "$namespaces")" = "$(pod exec "$(name)b" sh -c "$namespaces")" ]
     [ "$(pod exec "$(name)b" hostname)" = together ]
     pod pod pause "$(name)-pod" >/dev/null
     pod_is "$(name)a" '{{.State.Status}}' paused

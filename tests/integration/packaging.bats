@@ -74,6 +74,8 @@ verbs_in() {
     [ -x "$DESTDIR/usr/bin/moss" ]
     [ -e "$DESTDIR/usr/share/man/man5/agent.json.5" ]
     [ -e "$DESTDIR/usr/share/bash-completion/completions/moss-runtime" ]
+    [ "$(jq -r .runtimes.moss.path "$DESTDIR/usr/share/moss/engines/docker/daemon.json")" = /usr/bin/moss-runtime ]
+    [ -z "$(grep -r @PREFIX@ "$DESTDIR/usr/share/moss/engines")" ]
     if command -v systemd-analyze >/dev/null; then
         for unit in moss.service moss-shim@.service; do
             sed -i "s|/usr/bin/moss|$DESTDIR/usr/bin/moss|" "$DESTDIR/usr/lib/systemd/system/$unit"
