@@ -68,17 +68,24 @@ static int address_at(int dirfd, const char *name, struct sockaddr_un *ret)
     return 0;
 }
 
-int socket_listen_at(int dirfd, const char *name)
+/* A socket for packets, and the address of `name` for it. */
+static int socket_at(int dirfd, const char *name, struct sockaddr_un *ret_address)
 {
-    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    struct sockaddr_un sa;
-    int r;
+    int r = address_at(dirfd, name, ret_address), fd;
 
-    if (fd < 0)
-        return -errno;
-    r = address_at(dirfd, name, &sa);
     if (r < 0)
         return r;
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+int socket_listen_at(int dirfd, const char *name)
+{
+    struct sockaddr_un sa;
+    _cleanup_close_ int fd = socket_at(dirfd, name, &sa);
+
+    if (fd < 0)
+        return fd;
     if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
         return -errno;
     if (fchmod(fd, 0600) < 0) /* of a socket: the mode its name gets in bind(2) */
@@ -90,15 +97,11 @@ int socket_listen_at(int dirfd, const char *name)
 
 int socket_connect_at(int dirfd, const char *name)
 {
-    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     struct sockaddr_un sa;
-    int r;
+    _cleanup_close_ int fd = socket_at(dirfd, name, &sa);
 
     if (fd < 0)
-        return -errno;
-    r = address_at(dirfd, name, &sa);
-    if (r < 0)
-        return r;
+        return fd;
     return connect(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 ? -errno : TAKE_FD(fd);
 }
 

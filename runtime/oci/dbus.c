@@ -162,11 +162,23 @@ static int get_signature(BusMessage *m, const char **ret)
 
 /* ---- the stream ---- */
 
+/* After a call that failed: 0 when it may be tried again. */
+static int await(const Bus *bus, short events)
+{
+    struct pollfd p = {.fd = bus->fd, .events = events};
+
+    if (errno != EAGAIN && errno != EINTR)
+        return -errno;
+    if (clock_now() >= bus->deadline)
+        return -ETIMEDOUT;
+    return poll(&p, 1, clock_poll_timeout(bus->deadline)) < 0 && errno != EINTR ? -errno : 0;
+}
+
 static int read_exactly(Bus *bus, void *buf, size_t n)
 {
     for (size_t done = 0; done < n;) {
-        struct pollfd p = {.fd = bus->fd, .events = POLLIN};
         ssize_t got = recv(bus->fd, (char *) buf + done, n - done, MSG_DONTWAIT);
+        int r;
 
         if (got == 0)
             return -ECONNRESET;
@@ -174,12 +186,9 @@ static int read_exactly(Bus *bus, void *buf, size_t n)
             done += (size_t) got;
             continue;
         }
-        if (errno != EAGAIN && errno != EINTR)
-            return -errno;
-        if (clock_now() >= bus->deadline)
-            return -ETIMEDOUT;
-        if (poll(&p, 1, clock_poll_timeout(bus->deadline)) < 0 && errno != EINTR)
-            return -errno;
+        r = await(bus, POLLIN);
+        if (r < 0)
+            return r;
     }
     return 0;
 }
@@ -187,20 +196,17 @@ static int read_exactly(Bus *bus, void *buf, size_t n)
 static int write_all(Bus *bus, const void *data, size_t n)
 {
     while (n > 0) {
-        struct pollfd p = {.fd = bus->fd, .events = POLLOUT};
         ssize_t sent = send(bus->fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        int r;
 
         if (sent >= 0) {
             data = (const char *) data + sent;
             n -= (size_t) sent;
             continue;
         }
-        if (errno != EAGAIN && errno != EINTR)
-            return -errno;
-        if (clock_now() >= bus->deadline)
-            return -ETIMEDOUT;
-        if (poll(&p, 1, clock_poll_timeout(bus->deadline)) < 0 && errno != EINTR)
-            return -errno;
+        r = await(bus, POLLOUT);
+        if (r < 0)
+            return r;
     }
     return 0;
 }

@@ -18,21 +18,6 @@ teardown() {
     bundle_teardown
 }
 
-# expect LINES: the container's output is exactly that.
-expect() {
-    run_container
-    [ "$status" -eq 0 ] || { echo "$output"; false; }
-    [ "$output" = "$1" ] || { echo "$output"; false; }
-}
-
-# refused WORDS: the container is not made, and the error has these words.
-refused() {
-    run_container
-    echo "$output"
-    [ "$status" -eq 1 ]
-    [[ $output == *"$1"* ]]
-}
-
 # volume: a directory of the host with a file that belongs to 5:6, in $volume.
 make_volume() {
     volume=$BATS_TEST_TMPDIR/volume

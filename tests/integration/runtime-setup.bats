@@ -12,21 +12,6 @@ teardown() {
     bundle_teardown
 }
 
-# expect LINES: the container's output is exactly that.
-expect() {
-    run_container
-    [ "$status" -eq 0 ] || { echo "$output"; false; }
-    [ "$output" = "$1" ] || { echo "$output"; false; }
-}
-
-# refused WORDS: the container is not made, and the error has these words.
-refused() {
-    run_container
-    echo "$output"
-    [ "$status" -eq 1 ]
-    [[ $output == *"$1"* ]]
-}
-
 @test "all eight namespaces are new" {
     config '.linux.namespaces += [{type: "user"}, {type: "time"}] | .linux.uidMappings = [{containerID: 0, hostID: 0, size: 65536}]
         | .linux.gidMappings = .linux.uidMappings | del(.linux.resources)'

@@ -59,6 +59,21 @@ run_container() {
     run moss run --bundle "$bundle" "$@" "$id" </dev/null
 }
 
+# expect LINES: the container's output is exactly that.
+expect() {
+    run_container
+    [ "$status" -eq 0 ] || { echo "$output"; false; }
+    [ "$output" = "$1" ] || { echo "$output"; false; }
+}
+
+# refused WORDS: the container is not made, and the error has these words.
+refused() {
+    run_container
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ $output == *"$1"* ]]
+}
+
 # A created or started container that outlives the command keeps no stream of the test's.
 create_container() {
     moss create --bundle "$bundle" "$@" "$id" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1
