@@ -253,6 +253,17 @@ static int open_start_socket(Creation *c, Error *e)
 static int make_cgroup(Creation *c, Error *e)
 {
     const char *id = c->launch.state.id;
+    int r = c->options->no_cgroup ? 0
+            : c->options->systemd ? scope_make(c->config, id, c->child.pid, &c->group, e)
+                                  : container_cgroup_make(c->config, id, &c->group, e);
+
+    c->launch.state.cgroup = c->group.path;
+    c->launch.state.unit = c->group.unit;
+    return r;
+}
+
+static int limit_cgroup(const Creation *c, Error *e)
+{
     _cleanup_json_ json_t *limits = c->options->no_cgroup ? json_copy(c->config->resources) : NULL;
     int r;
 
@@ -260,15 +271,8 @@ static int make_cgroup(Creation *c, Error *e)
         json_object_del(limits, "devices"); /* every engine has some; limits are refused */
         return resources_apply(&c->group, limits, e);
     }
-    r = c->options->systemd ? scope_make(c->config, id, c->child.pid, &c->group, e)
-                            : container_cgroup_make(c->config, id, &c->group, e);
-    if (r >= 0)
-        r = resources_apply(&c->group, c->config->resources, e);
-    if (r >= 0)
-        r = container_cgroup_delegate(&c->group, c->config, e);
-    c->launch.state.cgroup = c->group.path;
-    c->launch.state.unit = c->group.unit;
-    return r;
+    r = resources_apply(&c->group, c->config->resources, e);
+    return r < 0 ? r : container_cgroup_delegate(&c->group, c->config, e);
 }
 
 static int prepare(Creation *c, const char *id, bool attended, Error *e)
@@ -404,6 +408,10 @@ static int build(Creation *c, Error *e)
     if ((r = make_process(c, e)) < 0 || (c->options->systemd && (r = make_cgroup(c, e)) < 0) ||
         (r = supply(c, e)) < 0 || (r = state_save(c->dir, state, e)) < 0 || (r = go(c, e)) < 0)
         return r;
+    /* The process sets itself up meanwhile; what is the container's runs after READY. */
+    r = limit_cgroup(c, e);
+    if (r < 0)
+        return r;
     if (c->config->n_hooks[HOOK_PRESTART] + c->config->n_hooks[HOOK_CREATE_RUNTIME] > 0) {
         if ((r = expect(c, SYNC_RUNTIME_HOOKS, e)) < 0 ||
             (r = hooks_run(c->config, HOOK_PRESTART, state, "creating", e)) < 0 ||
@@ -527,7 +535,8 @@ static int revive(Creation *c, const CriuOptions *criu, Error *e)
     r = process_start_time(pid, &state->start_time, NULL);
     if (r < 0)
         return error_errnof(e, r, "criu: the restored process");
-    if ((c->options->systemd && (r = make_cgroup(c, e)) < 0) || (r = state_save(c->dir, state, e)) < 0)
+    if ((c->options->systemd && ((r = make_cgroup(c, e)) < 0 || (r = limit_cgroup(c, e)) < 0)) ||
+        (r = state_save(c->dir, state, e)) < 0)
         return r;
     r = c->options->pid_file ? container_write_pid_file(c->options->pid_file, pid, e) : 0;
     return r < 0 ? r : hooks_run(c->config, HOOK_POSTSTART, state, "running", e);
@@ -543,7 +552,8 @@ int container_restore(const Runtime *rt, const char *id, const CreateOptions *o,
     c.options = o;
     if (!detach && (r = console_block_signals()) < 0)
         return error_errnof(e, r, "signals");
-    if ((r = prepare(&c, id, true, e)) < 0 || (r = criu_check(criu, c.config, e)) < 0 || (r = revive(&c, criu, e)) < 0)
+    if ((r = prepare(&c, id, true, e)) < 0 || (r = criu_check(criu, c.config, e)) < 0 ||
+        (!o->systemd && (r = limit_cgroup(&c, e)) < 0) || (r = revive(&c, criu, e)) < 0)
         return r;
     if (!detach)
         return attend(&c, e);

@@ -6,9 +6,9 @@
  * SpawnSpec.child functions with a Launch for `arg`. The steps and who waits for whom:
  *
  *     runtime                        child
- *     maps, (systemd driver: scope and limits), oom_score_adj
+ *     maps, (systemd driver: scope), oom_score_adj
  *     GO (pid)                 →
- *                                    keyring, names, network, mounts, devices, sysctls
+ *     limits                         keyring, names, network, mounts, devices, sysctls
  *                              ←     RUNTIME_HOOKS, only if there are such hooks
  *     prestart, createRuntime
  *     GO                       →
