@@ -217,8 +217,8 @@ static int finish(const EvoContext *c, const Ready *r, const json_t *outcome, Er
         return q;
     if (c->json)
         return evo_print(outcome) || !committed;
-    printf("outcome      %s%s%s; pause %.1f ms\n", name ? name : "unknown", reason ? ": " : "",
-           reason ? reason : "", (double) json_integer_value(json_object_get(outcome, "pause_usec")) / 1000);
+    printf("outcome      %s%s%s; pause %.1f ms\n", name ? name : "unknown", reason ? ": " : "", reason ? reason : "",
+           (double) json_integer_value(json_object_get(outcome, "pause_usec")) / 1000);
     return committed ? 0 : 1;
 }
 
