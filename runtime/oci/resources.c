@@ -9,6 +9,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
+#include "runtime/base/process.h"
 #include "runtime/base/strbuf.h"
 #include "runtime/box/cgroup.h"
 #include "scope.h"
@@ -28,14 +29,7 @@ void container_cgroup_done(ContainerCgroup *g)
 /* Root of a user namespace that somebody made (an engine without privilege) may less than its id says. */
 static bool privileged(void)
 {
-    char text[64] = "";
-    _cleanup_close_ int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
-    unsigned inside = 1, outside = 1, count = 0;
-
-    if (geteuid() != 0 || fd < 0 || fd_read_full(fd, text, sizeof(text) - 1) < 0)
-        return false;
-    return sscanf(text, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 && outside == 0 &&
-           count == UINT32_MAX;
+    return geteuid() == 0 && process_in_initial_userns();
 }
 
 static bool wants_limits(const json_t *o)
