@@ -349,10 +349,20 @@ static void await_settled(Bus *bus)
     (void) bus_call(bus, &ping, NULL, &reply, NULL);
 }
 
+/* Calls the manager that has the unit, over a connection of its own. */
+static int tell_manager(const ContainerCgroup *g, const BusCall *call, const StrBuf *body, Bus *bus, Error *e)
+{
+    _cleanup_(bus_message_done) BusMessage reply = {};
+    int r = connect_manager(process_is_system(), bus, e);
+
+    if (r >= 0)
+        r = bus_call(bus, call, body, &reply, e);
+    return r < 0 ? error_wrapf(e, r, "systemd: unit %s", g->unit) : 0;
+}
+
 int scope_update(const ContainerCgroup *g, const json_t *resources, Error *e)
 {
     BusCall call = to_manager("SetUnitProperties", "sba(sv)");
-    _cleanup_(bus_message_done) BusMessage reply = {};
     _cleanup_(strbuf_done) StrBuf body = {};
     _cleanup_(bus_done) Bus bus = BUS_INIT;
     size_t array;
@@ -363,33 +373,25 @@ int scope_update(const ContainerCgroup *g, const json_t *resources, Error *e)
     array = bus_open_array(&body, 8);
     scope_put_limits(&body, resources);
     bus_close_array(&body, array, 8);
-    r = connect_manager(process_is_system(), &bus, e);
+    r = tell_manager(g, &call, &body, &bus, e);
     if (r >= 0)
-        r = bus_call(&bus, &call, &body, &reply, e);
-    if (r < 0)
-        return error_wrapf(e, r, "systemd: unit %s", g->unit);
-    await_settled(&bus);
-    return 0;
+        await_settled(&bus);
+    return r;
 }
 
 int scope_attach(const ContainerCgroup *g, pid_t pid, Error *e)
 {
     BusCall call = to_manager("AttachProcessesToUnit", "ssau");
-    _cleanup_(bus_message_done) BusMessage reply = {};
     _cleanup_(strbuf_done) StrBuf body = {};
     _cleanup_(bus_done) Bus bus = BUS_INIT;
     size_t array;
-    int r;
 
     bus_put_string(&body, g->unit);
     bus_put_string(&body, g->path + scope_length(g->path, g->unit));
     array = bus_open_array(&body, 4);
     bus_put_u32(&body, (uint32_t) pid);
     bus_close_array(&body, array, 4);
-    r = connect_manager(process_is_system(), &bus, e);
-    if (r >= 0)
-        r = bus_call(&bus, &call, &body, &reply, e);
-    return r < 0 ? error_wrapf(e, r, "systemd: unit %s", g->unit) : 0;
+    return tell_manager(g, &call, &body, &bus, e);
 }
 
 int scope_remove(const ContainerCgroup *g, Error *e)
