@@ -41,7 +41,7 @@ endif
 
 CFLAGS ?= $(OPTIMISE)
 ALL_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. $(WARNINGS) $(if $(WERROR),-Werror) $(HARDENING) $(CFLAGS) -fPIE -MMD -MP \
-	-ffunction-sections -fdata-sections -DMOSS_VERSION='"$(VERSION)"' -DMOSS_LIBEXECDIR='"$(PREFIX)/libexec/moss"' \
+	-ffunction-sections -fdata-sections -DMOSS_VERSION='"$(VERSION)"' -DMOSS_BINDIR='"$(PREFIX)/bin"' -DMOSS_LIBEXECDIR='"$(PREFIX)/libexec/moss"' \
 	-DMOSS_DATADIR='"$(PREFIX)/share/moss"' $(shell pkg-config --cflags libnl-3.0 2>/dev/null)
 LINK_HARDENING := -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections
 # A static executable with a sanitizer does not exist: moss-runtime is linked dynamically there, what runs in containers goes without it.

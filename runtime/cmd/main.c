@@ -22,7 +22,7 @@ int cmd_runtime(const Cli *cli, Runtime *ret, Error *e)
     fd = state_root_open(path, e);
     if (fd < 0)
         return fd;
-    ret->root = fd;
+    *ret = (Runtime){fd, cli->argv[0]};
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "hooks.h"
+#include "kept.h"
 #include "launch.h"
 #include "resctrl.h"
 #include "runtime/base/clock.h"
@@ -56,25 +57,6 @@ int container_config(const Container *c, Config **ret, Error *e)
     int r = config_load(c->dir, ret, NULL, e);
 
     return r < 0 ? error_wrapf(e, r, "container \"%s\"", c->state.id) : 0;
-}
-
-int container_start(const Runtime *rt, const char *id, Error *e)
-{
-    _cleanup_(container_done) Container c = {.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
-    _cleanup_(config_freep) Config *config = NULL;
-    int r;
-
-    r = container_open(rt, id, true, &c, e);
-    if (r < 0)
-        return r;
-    if (c.status != STATUS_CREATED)
-        return error_setf(e, -EINVAL, "cannot start container \"%s\": it is %s, must be created", id,
-                          status_names[c.status]);
-    if ((r = container_config(&c, &config, e)) < 0 || (r = launch_start(c.dir, config, &c.state, e)) < 0)
-        return r;
-    if (unlinkat(c.dir, "start", 0) < 0)
-        return error_errnof(e, -errno, "container \"%s\": start socket", id);
-    return hooks_run(config, HOOK_POSTSTART, &c.state, "running", e);
 }
 
 /* ---- its processes ---- */
@@ -193,6 +175,29 @@ static int kill_first(const Container *c, Error *e)
         r = poll(&p, 1, (int) (KILL_TIMEOUT / USEC_PER_MSEC));
     while (r < 0 && errno == EINTR);
     return r == 0 ? error_setf(e, -ETIMEDOUT, "container \"%s\": its process does not die", c->state.id) : 0;
+}
+
+int container_start(const Runtime *rt, const char *id, Error *e)
+{
+    _cleanup_(container_done) Container c = {.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
+    _cleanup_(config_freep) Config *config = NULL;
+    int r;
+
+    r = container_open(rt, id, true, &c, e);
+    if (r < 0)
+        return r;
+    if (c.status != STATUS_CREATED)
+        return error_setf(e, -EINVAL, "cannot start container \"%s\": it is %s, must be created", id,
+                          status_names[c.status]);
+    if ((r = container_config(&c, &config, e)) < 0 || (r = launch_start(c.dir, config, &c.state, e)) < 0)
+        return r;
+    if (unlinkat(c.dir, "start", 0) < 0)
+        return error_errnof(e, -errno, "container \"%s\": start socket", id);
+    if (kept_agent(config) && (r = kept_start(config, c.dir, rt->self, e)) < 0) {
+        (void) kill_first(&c, NULL); /* it has nothing to do */
+        return r;
+    }
+    return hooks_run(config, HOOK_POSTSTART, &c.state, "running", e);
 }
 
 /* What a creation that was cut off left behind has no state.json, or one without a living process. */

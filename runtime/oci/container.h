@@ -8,7 +8,8 @@
 #include "state.h"
 
 typedef struct Runtime {
-    int root; /* directory of all containers' state */
+    int root;         /* directory of all containers' state */
+    const char *self; /* how this program was called: its siblings are beside it, see program.h */
 } Runtime;
 
 /* Is told of what is left out of a configuration, a sentence each. */
@@ -74,6 +75,9 @@ typedef struct ExecOptions {
     unsigned preserve_fds;
     bool detach;
     bool ignore_paused;
+    /* In the process, when all is done but the system call filter and execve; NULL: nothing. `sync`: see sync.h. */
+    int (*before_filter)(void *userdata, int sync, Error *e);
+    void *userdata;
     Warner warner;
 } ExecOptions;
 
@@ -81,6 +85,14 @@ typedef struct ExecOptions {
 int container_config(const Container *c, Config **ret, Error *e);
 /* Returns the program's exit code (0 when detached). */
 int container_exec(const Container *c, const Config *config, const ExecOptions *o, Error *e);
+
+/* For whoever goes on to watch the process: it runs, and is a child of the caller. */
+typedef struct Executed {
+    pid_t pid;
+    int pidfd;
+    int listener; /* what options.before_filter has sent with sync_send_listener(), or -EBADF */
+} Executed;
+int container_exec_child(const Container *c, const Config *config, const ExecOptions *o, Executed *ret, Error *e);
 
 /* ---- shared by the files of this folder ---- */
 

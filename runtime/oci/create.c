@@ -38,6 +38,7 @@ typedef struct Creation {
     Config *config;
     char *text; /* of config.json */
     char *bundle_path, *rootfs_path;
+    ConfigProcess init; /* instead of the configuration's: of a container that is kept */
     char created[40];
     int bundle;
     int dir; /* of the state */
@@ -65,6 +66,7 @@ static void creation_done(Creation *c)
     }
     seccomp_filter_done(&c->launch.filter);
     mounts_done(&c->launch.mounts);
+    kept_done(&c->launch.kept);
     fd_closep(&c->launch.start);
     fd_closep(&c->launch.console);
     fd_closep(&c->console);
@@ -234,6 +236,20 @@ static int open_console(Creation *c, bool attended, Error *e)
     return 0;
 }
 
+/* The container's first process is moss-init. */
+static int keep_agent(Creation *c, Error *e)
+{
+    int r = kept_check(c->config, c->options->preserve_fds, !c->options->no_cgroup, e);
+
+    if (r >= 0)
+        r = kept_open(c->dir, c->rt->self, &c->launch.kept, e);
+    if (r < 0)
+        return r;
+    c->init = kept_process(&c->config->process);
+    c->launch.process = &c->init;
+    return 0;
+}
+
 /* The socket that a created container waits at: in the state directory, which only the owner can reach. */
 static int open_start_socket(Creation *c, Error *e)
 {
@@ -293,6 +309,8 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
         return error_errnof(e, r, "state of container \"%s\"", id);
     if ((!c->options->systemd && (r = make_cgroup(c, e)) < 0) || (!attended && (r = open_start_socket(c, e)) < 0))
         return r;
+    if (kept_agent(c->config) && (r = keep_agent(c, e)) < 0)
+        return r;
     container_check_caps(c->config, &c->config->process, &c->options->warner);
     c->launch.preserve_fds = c->options->preserve_fds;
     c->launch.new_keyring = !c->options->keep_keyring;
@@ -346,6 +364,7 @@ static int make_process(Creation *c, Error *e)
         fd_closep(&spec.join[k]);
     fd_closep(&c->launch.console); /* the child's now */
     fd_closep(&c->launch.start);
+    kept_done(&c->launch.kept);
     mounts_close_sources(&c->launch.mounts);
     if (r < 0)
         return r;
@@ -453,6 +472,8 @@ static int start(Creation *c, Error *e)
 
     if (r >= 0)
         r = handover_await(c->child.sync, c->config, &c->launch.state, "created", c->child.pid, e);
+    if (r >= 0 && kept_agent(c->config))
+        r = kept_start(c->config, c->dir, c->rt->self, e);
     if (r < 0)
         return r;
     return hooks_run(c->config, HOOK_POSTSTART, &c->launch.state, "running", e);

@@ -136,6 +136,8 @@ static int prepare(Joining *j, const Container *c, const Config *config, const E
     j->launch.process_at = "process.capabilities";
     j->launch.state = c->state;
     j->launch.preserve_fds = o->preserve_fds;
+    j->launch.before_filter = o->before_filter;
+    j->launch.userdata = o->userdata;
     return open_console(j, o, e);
 }
 
@@ -229,4 +231,33 @@ int container_exec(const Container *c, const Config *config, const ExecOptions *
         return error_errnof(e, r, "waiting for the process");
     j.child.pid = 0;
     return wait_status_code(status);
+}
+
+int container_exec_child(const Container *c, const Config *config, const ExecOptions *o, Executed *ret, Error *e)
+{
+    _cleanup_(joining_done) Joining j = JOINING_INIT;
+    _cleanup_close_ int listener = -EBADF;
+    int r;
+
+    if ((r = prepare(&j, c, config, o, e)) < 0 || (r = join(&j, c, e)) < 0)
+        return r;
+    r = sync_send(j.child.sync, SYNC_GO, j.child.pid);
+    if (r < 0)
+        return error_errnof(e, r, "the process in the container");
+    for (;;) {
+        _cleanup_close_ int passed = -EBADF;
+        SyncMessage m;
+
+        r = sync_receive_fd(j.child.sync, &m, &passed, e);
+        if (r < 0)
+            return r;
+        if (r == 0)
+            break;
+        if (m.kind != SYNC_LISTENER || listener >= 0)
+            return error_setf(e, -EPROTO, "the process in the container said something odd");
+        listener = TAKE_FD(passed);
+    }
+    *ret = (Executed){j.child.pid, TAKE_FD(j.child.pidfd), TAKE_FD(listener)};
+    j.child.pid = 0;
+    return 0;
 }

@@ -245,7 +245,7 @@ static int set_up_root(Launch *l, int sync, Error *e)
 /* Nothing of the host may still be open when hostile things can be reached: not even the directory of the bundle. */
 static int close_host(Launch *l, int sync, Error *e)
 {
-    const int own[] = {l->start, sync}; /* still needed */
+    const int own[] = {l->start, sync, l->kept.program, l->kept.listener}; /* still needed */
 
     fd_closep(&l->console);
     mounts_close_sources(&l->mounts);
@@ -266,7 +266,7 @@ static int take_identity(Launch *l, char *path, size_t size, Error *e)
         return r;
     process_own_streams(l->process);
     r = process_become(l->process, &l->caps, l->filter.code != NULL, e);
-    return r < 0 ? r : process_find(l->process, path, size, e);
+    return r < 0 || l->kept.program >= 0 ? r : process_find(l->process, path, size, e);
 }
 
 /* Waits until it may go on; gives the fd that gets the error of execve, or the end of the stream if it succeeds. */
@@ -311,7 +311,12 @@ static _Noreturn void finish(Launch *l, int sync, bool hooks)
     sync = wait_start(l, sync);
     if (hooks && hooks_run(l->config, HOOK_START_CONTAINER, &l->state, "created", &e) < 0)
         fail(sync, &e);
-    (void) process_exec(l->process, &l->caps, &l->filter, 3 + l->preserve_fds, path, sync, &e);
+    if (l->before_filter && l->before_filter(l->userdata, sync, &e) < 0)
+        fail(sync, &e);
+    if (l->kept.program >= 0)
+        (void) kept_exec(&l->kept, &l->filter, sync, &e);
+    else
+        (void) process_exec(l->process, &l->caps, &l->filter, 3 + l->preserve_fds, path, sync, &e);
     fail(sync, &e);
 }
 

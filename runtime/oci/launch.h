@@ -23,6 +23,7 @@
 
 #include "console.h"
 #include "hooks.h"
+#include "kept.h"
 #include "mounts.h"
 #include "process.h"
 
@@ -36,6 +37,9 @@ typedef struct Launch {
     SeccompFilter filter;
     int start;   /* listening socket that `start` connects to, or -EBADF: go on at once */
     int console; /* socket that gets the terminal's master, or -EBADF */
+    Kept kept;   /* moss-init is to be executed, not the process's program, which has no name then */
+    int (*before_filter)(void *userdata, int sync, Error *e); /* see ExecOptions */
+    void *userdata;
     bool new_keyring;
     bool no_pivot;
     bool new_session; /* setsid(2) */
@@ -46,7 +50,7 @@ typedef struct Launch {
 #define LAUNCH_INIT                                                                                                    \
     (Launch)                                                                                                           \
     {                                                                                                                  \
-        .start = -EBADF, .console = -EBADF, .new_session = true, .mounts = MOUNTS_INIT                                 \
+        .start = -EBADF, .console = -EBADF, .kept = KEPT_INIT, .new_session = true, .mounts = MOUNTS_INIT              \
     }
 
 void launch_init(void *launch, int sync);
