@@ -26,6 +26,7 @@ typedef struct Joining {
     int root;  /* of the container, where it has no mount namespace */
     int cgroup;
     int console; /* our end where the terminal comes to us */
+    bool orphan;
 } Joining;
 
 #define JOINING_INIT                                                                                                   \
@@ -182,6 +183,7 @@ static int join(Joining *j, const Container *c, Error *e)
     spec.join_flags = flags_to_join(j->launch.config, c->state.pid);
     spec.root = j->root;
     spec.cgroup = j->cgroup;
+    spec.orphan = j->orphan;
     spec.keep_fds = 3 + j->launch.preserve_fds;
     spec.keep_fd = j->launch.console;
     spec.child = launch_exec;
@@ -233,13 +235,15 @@ int container_exec(const Container *c, const Config *config, const ExecOptions *
     return wait_status_code(status);
 }
 
-int container_exec_child(const Container *c, const Config *config, const ExecOptions *o, Executed *ret, Error *e)
+int container_exec_watched(const Container *c, const Config *config, const ExecOptions *o, Executed *ret, Error *e)
 {
     _cleanup_(joining_done) Joining j = JOINING_INIT;
     _cleanup_close_ int listener = -EBADF;
     int r;
 
-    if ((r = prepare(&j, c, config, o, e)) < 0 || (r = join(&j, c, e)) < 0)
+    j.orphan = o->born != NULL;
+    if ((r = prepare(&j, c, config, o, e)) < 0 || (r = join(&j, c, e)) < 0 ||
+        (o->born && (r = o->born(o->userdata, j.child.pid, j.child.pidfd, e)) < 0))
         return r;
     r = sync_send(j.child.sync, SYNC_GO, j.child.pid);
     if (r < 0)

@@ -37,7 +37,8 @@ static int open_all(KeptContainer *k, const char *state_dir, Error *e)
 
     if (fd < 0)
         return error_errnof(e, root ? -errno : -EINVAL, "%s", state_dir);
-    if ((r = container_id_check(slash + 1, e)) < 0 || (r = container_open(&rt, slash + 1, false, &k->container, e)) < 0 ||
+    if ((r = container_id_check(slash + 1, e)) < 0 ||
+        (r = container_open(&rt, slash + 1, false, &k->container, e)) < 0 ||
         (r = container_config(&k->container, &k->config, e)) < 0)
         return r;
     if (!kept_agent(k->config))
@@ -144,8 +145,8 @@ static int lend_streams(const KeptContainer *k, int output, int saved[static 3],
         _cleanup_close_ int theirs = -EBADF;
 
         saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 3);
-        theirs = i > 0 && output >= 0 ? fcntl(output, F_DUPFD_CLOEXEC, 3)
-                                      : (int) syscall(SYS_pidfd_getfd, k->pidfd, i, 0);
+        theirs =
+            i > 0 && output >= 0 ? fcntl(output, F_DUPFD_CLOEXEC, 3) : (int) syscall(SYS_pidfd_getfd, k->pidfd, i, 0);
         if (theirs < 0 || dup2(theirs, i) < 0)
             return error_errnof(e, -errno, "standard streams of container \"%s\"", k->container.state.id);
     }
@@ -161,6 +162,7 @@ int kept_container_exec(const KeptContainer *k, const KeptExec *exec, pid_t *ret
                      .cgroup = exec->cgroup,
                      .detach = true,
                      .ignore_paused = true,
+                     .born = exec->born,
                      .before_filter = exec->before_filter,
                      .userdata = exec->userdata};
     int saved[3] = {-EBADF, -EBADF, -EBADF}, r;
@@ -181,7 +183,7 @@ int kept_container_exec(const KeptContainer *k, const KeptExec *exec, pid_t *ret
     p.initial_cpus = NULL; /* it would be our own */
     r = lend_streams(k, exec->output, saved, e);
     if (r >= 0)
-        r = container_exec_child(&k->container, k->config, &o, &child, e);
+        r = container_exec_watched(&k->container, k->config, &o, &child, e);
     restore_streams(saved);
     if (r < 0)
         return r;

@@ -35,11 +35,12 @@ typedef struct KeptExec {
     const char *cgroup; /* below the container's */
     int output;         /* for its standard output and error, instead of the container's; or -EBADF */
     /* See ExecOptions in container.h. */
+    int (*born)(void *userdata, pid_t pid, int pidfd, Error *e);
     int (*before_filter)(void *userdata, int sync, Error *e);
     void *userdata;
 } KeptExec;
 
-/* 0: the program runs, as a child of the caller; *ret_listener as in Executed of container.h. */
+/* 0: the program runs; see container_exec_watched(). */
 int kept_container_exec(const KeptContainer *k, const KeptExec *exec, pid_t *ret_pid, int *ret_pidfd, int *ret_listener,
                         Error *e);
 

@@ -33,12 +33,12 @@ int kept_check(const Config *c, unsigned fds, bool cgroup, Error *e)
 
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
         if (!config_new(c, own[i]))
-            return error_setf(e, -EINVAL, AT ": needs a %s namespace of the container's own",
-                              namespace_names[own[i]]);
+            return error_setf(e, -EINVAL, AT ": needs a %s namespace of the container's own", namespace_names[own[i]]);
     if (!cgroup)
         return error_setf(e, -EINVAL, AT ": needs a cgroup of the container's own");
     if (fds > 0)
-        return error_setf(e, -EINVAL, AT ": the agent takes no file descriptors of the caller's (--preserve-fds, LISTEN_FDS)");
+        return error_setf(e, -EINVAL,
+                          AT ": the agent takes no file descriptors of the caller's (--preserve-fds, LISTEN_FDS)");
     if (c->seccomp)
         r = seccomp_compile_cached(c->seccomp, &filter, e);
     /* The shim listens for bind(2), and the kernel lets a process have one listener. */
@@ -107,11 +107,8 @@ int kept_start(const Config *c, int state_dir, const char *self, Error *e)
     ssize_t n = readlink(fd_path(state_dir, link), dir, sizeof(dir) - 1);
     int r = n < 0 ? error_errnof(e, -errno, "state directory") : program_find(self, "moss-shim", &path, e);
     const char *argv[] = {"moss-shim", "start", kept_agent(c), "--container", dir, NULL};
-    ProcessSpec spec = {.argv = argv,
-                        .path = path,
-                        .output_max = OUTPUT_MAX,
-                        .timeout_usec = START_TIMEOUT,
-                        .leave_children = true};
+    ProcessSpec spec = {
+        .argv = argv, .path = path, .output_max = OUTPUT_MAX, .timeout_usec = START_TIMEOUT, .leave_children = true};
 
     if (r < 0)
         return error_wrapf(e, r, AT);

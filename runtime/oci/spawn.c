@@ -123,6 +123,7 @@ static _Noreturn void helper_main(const SpawnSpec *s, int sync)
 {
     uint64_t flags = s->new_namespaces & ~(uint64_t) CLONE_NEWTIME;
     Error e = {};
+    int pidfd = -EBADF;
     long pid;
 
     if (!(flags & CLONE_NEWUSER))
@@ -142,7 +143,7 @@ static _Noreturn void helper_main(const SpawnSpec *s, int sync)
     }
     if (s->root >= 0)
         close(s->root);
-    pid = clone_process(flags | CLONE_PARENT, s->join_process >= 0 ? -EBADF : s->cgroup, NULL);
+    pid = clone_process(flags | (s->orphan ? 0 : CLONE_PARENT), s->join_process >= 0 ? -EBADF : s->cgroup, &pidfd);
     if (pid == 0) {
         s->child(s->arg, sync);
         _exit(1);
@@ -151,7 +152,7 @@ static _Noreturn void helper_main(const SpawnSpec *s, int sync)
         clone_error(-errno, s, &e);
         helper_fail(sync, &e);
     }
-    (void) sync_send(sync, SYNC_CLONED, (pid_t) pid);
+    (void) sync_send_cloned(sync, (pid_t) pid, pidfd);
     _exit(0);
 }
 
@@ -164,19 +165,23 @@ static int write_maps(const SpawnSpec *s, pid_t pid, Error *e)
     return c ? userns_map(pid, c->uid_map, c->n_uid_map, c->gid_map, c->n_gid_map, e) : 0;
 }
 
-/* Serves the helper until the child is there. Returns its pid. */
-static int follow_helper(const SpawnSpec *s, pid_t helper, int sync, bool *mapped, Error *e)
+/* Serves the helper until the child is there. */
+static int follow_helper(const SpawnSpec *s, pid_t helper, int sync, Spawned *child, bool *mapped, Error *e)
 {
     for (;;) {
+        _cleanup_close_ int passed = -EBADF;
         SyncMessage m;
-        int r = sync_receive(sync, &m, e);
+        int r = sync_receive_fd(sync, &m, &passed, e);
 
         if (r < 0)
             return r;
         if (r == 0)
             return error_setf(e, -EPIPE, "the process that joins the container's namespaces died");
-        if (m.kind == SYNC_CLONED)
-            return m.pid;
+        if (m.kind == SYNC_CLONED) {
+            child->pid = m.pid;
+            child->pidfd = TAKE_FD(passed);
+            return child->pidfd < 0 ? error_errnof(e, child->pidfd, "the container's process") : 0;
+        }
         if (m.kind != SYNC_MAP)
             return error_setf(e, -EPROTO, "the process that joins the container's namespaces said something odd");
         r = write_maps(s, helper, e);
@@ -201,16 +206,12 @@ static int spawn_through_helper(const SpawnSpec *s, int ours, int theirs, Spawne
         helper_main(s, theirs);
     }
     close(theirs);
-    r = follow_helper(s, helper, ours, mapped, e);
+    r = follow_helper(s, helper, ours, child, mapped, e);
     if (r < 0)
         (void) kill(helper, SIGKILL);
     while (waitpid(helper, &status, 0) < 0 && errno == EINTR)
         ;
-    if (r < 0)
-        return r;
-    child->pid = r;
-    child->pidfd = pidfd_open_cloexec(child->pid);
-    return child->pidfd < 0 ? error_errnof(e, child->pidfd, "the container's process") : 0;
+    return r;
 }
 
 static int spawn_directly(const SpawnSpec *s, int ours, int theirs, Spawned *child, Error *e)

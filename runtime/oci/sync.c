@@ -26,6 +26,13 @@ int sync_send_error(int fd, const Error *e)
     return socket_send_fd(fd, &m, sizeof(m), -EBADF);
 }
 
+int sync_send_cloned(int fd, pid_t pid, int pidfd)
+{
+    SyncMessage m = {.kind = SYNC_CLONED, .pid = pid};
+
+    return socket_send_fd(fd, &m, sizeof(m), pidfd);
+}
+
 int sync_send_listener(int fd, int listener)
 {
     SyncMessage m = {.kind = SYNC_LISTENER};
