@@ -36,7 +36,8 @@ typedef struct GateSpec {
         bake_max_restarts;
 } GateSpec;
 
-typedef enum NetworkMode { NETWORK_NONE, NETWORK_HOST, NETWORK_VETH } NetworkMode;
+/* NETWORK_ENGINE: the agent lives in a container that an engine makes, whatever network that has */
+typedef enum NetworkMode { NETWORK_NONE, NETWORK_HOST, NETWORK_VETH, NETWORK_ENGINE } NetworkMode;
 typedef enum SocketMode { SOCKETS_NONE, SOCKETS_TRANSPARENT, SOCKETS_LISTEN_FDS } SocketMode;
 
 typedef struct EvidenceRule {

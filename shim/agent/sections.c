@@ -259,11 +259,11 @@ int agent_parse_network(Agent *a, const Section *s, Error *e)
         a->network = NETWORK_VETH;
         return parse_veth(a, s, e);
     }
-    if (!streq(mode, "none") && !streq(mode, "host"))
-        return section_error(s, "mode", e, "\"%.60s\" must be none, host or veth", mode);
+    if (!streq(mode, "none") && !streq(mode, "host") && !streq(mode, "engine"))
+        return section_error(s, "mode", e, "\"%.60s\" must be none, host, veth or engine", mode);
     if (json_object_get(s->o, "address") || json_object_get(s->o, "allow"))
         return section_error(s, "mode", e, "is %s, address and allow are for veth", mode);
-    a->network = streq(mode, "host") ? NETWORK_HOST : NETWORK_NONE;
+    a->network = streq(mode, "host") ? NETWORK_HOST : streq(mode, "engine") ? NETWORK_ENGINE : NETWORK_NONE;
     return 0;
 }
 
