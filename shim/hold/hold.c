@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hold.h"
 
-#include <fcntl.h>
-#include <linux/seccomp.h>
+#include <limits.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 
-#include "address.h"
+#include "call.h"
 #include "inuse.h"
 #include "runtime/base/fd.h"
-#include "runtime/base/file.h"
-#include "runtime/base/process.h"
 
-typedef struct Held {
-    int fd; /* < 0: free */
-    HoldAddress address;
-    bool bound; /* by the present incarnation */
-} Held;
+#define CHOSEN_MAX 64U
 
 struct Hold {
     HoldHooks hooks;
-    Held held[HOLD_MAX];
+    HoldTable table;
+    int cgroup;                  /* of the agent, while it is asked */
+    unsigned run;                /* counts incarnations */
+    unsigned settled;            /* the last one that was there when a swap ended */
+    uint64_t chosen[CHOSEN_MAX]; /* cookies of sockets whose port is the kernel's choice: the latest */
+    size_t n_chosen;
     char trouble[ADDRESS_TEXT_MAX + 80];
 };
+
+static bool in_use(const Held *held, void *userdata)
+{
+    const Hold *hold = userdata;
+
+    return socket_in_use(held->fd, hold->cgroup);
+}
 
 int hold_new(const HoldHooks *hooks, Hold **ret)
 {
@@ -35,8 +35,11 @@ int hold_new(const HoldHooks *hooks, Hold **ret)
     if (!h)
         return -ENOMEM;
     h->hooks = *hooks;
+    h->cgroup = -EBADF;
+    h->table.in_use = in_use;
+    h->table.userdata = h;
     for (size_t i = 0; i < HOLD_MAX; i++)
-        h->held[i].fd = -EBADF;
+        h->table.held[i].fd = -EBADF;
     *ret = h;
     return 0;
 }
@@ -45,59 +48,96 @@ Hold *hold_free(Hold *hold)
 {
     if (hold)
         for (size_t i = 0; i < HOLD_MAX; i++)
-            fd_closep(&hold->held[i].fd);
+            fd_closep(&hold->table.held[i].fd);
     free(hold);
     return NULL;
 }
 
 /* ---- the table ---- */
 
-static void give_up(Hold *hold, size_t i)
+static void give_up(Hold *hold, size_t tag)
 {
-    fd_closep(&hold->held[i].fd);
-    hold->hooks.held((unsigned) i, -1, hold->hooks.userdata);
+    fd_closep(&hold->table.held[tag].fd);
+    hold->hooks.held((unsigned) tag, -1, hold->hooks.userdata);
+}
+
+/* Takes the fd. */
+static void put(Hold *hold, size_t tag, int fd, const HoldAddress *a, bool claimed)
+{
+    fd_closep(&hold->table.held[tag].fd);
+    hold->table.held[tag] = (Held){
+        .fd = fd, .address = *a, .cookie = socket_cookie(fd), .since = claimed ? hold->run : 0, .claimed = claimed};
 }
 
 void hold_begin(Hold *hold)
 {
-    for (size_t i = 0; i < HOLD_MAX; i++)
-        hold->held[i].bound = false;
+    for (size_t i = 0; i < HOLD_MAX; i++) {
+        hold->table.held[i].claimed = false;
+        hold->table.held[i].stand_in = 0;
+    }
+    hold->run++;
+    hold->n_chosen = 0;
     hold->trouble[0] = '\0';
 }
 
-void hold_prune(Hold *hold)
+void hold_resume(Hold *hold, int cgroup_agent)
 {
     for (size_t i = 0; i < HOLD_MAX; i++)
-        if (hold->held[i].fd >= 0 && !hold->held[i].bound)
+        hold->table.held[i].claimed =
+            hold->table.held[i].fd >= 0 && socket_in_use(hold->table.held[i].fd, cgroup_agent);
+}
+
+void hold_wait(Hold *hold)
+{
+    for (size_t i = 0; i < HOLD_MAX; i++)
+        if (hold->table.held[i].fd >= 0)
+            (void) listen(hold->table.held[i].fd, INT_MAX);
+}
+
+static bool has_claimed_equal(const HoldTable *t, const HoldAddress *a)
+{
+    for (size_t i = 0; i < HOLD_MAX; i++)
+        if (t->held[i].fd >= 0 && t->held[i].claimed && address_equal(&t->held[i].address, a))
+            return true;
+    return false;
+}
+
+void hold_ready(Hold *hold)
+{
+    for (size_t i = 0; i < HOLD_MAX; i++) {
+        const Held *h = &hold->table.held[i];
+
+        if (h->fd >= 0 && !h->claimed && has_claimed_equal(&hold->table, &h->address))
             give_up(hold, i);
+    }
+}
+
+void hold_prune(Hold *hold, bool committed)
+{
+    for (size_t i = 0; i < HOLD_MAX; i++) {
+        const Held *h = &hold->table.held[i];
+
+        if (h->fd >= 0 && !h->claimed && (committed || h->since > hold->settled))
+            give_up(hold, i);
+    }
+    hold->settled = hold->run;
 }
 
 void hold_clear(Hold *hold)
 {
     for (size_t i = 0; i < HOLD_MAX; i++)
-        if (hold->held[i].fd >= 0)
+        if (hold->table.held[i].fd >= 0)
             give_up(hold, i);
-}
-
-static bool v6only(int fd)
-{
-    int on = 0;
-    socklen_t len = sizeof(on);
-
-    return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, &len) == 0 && on;
 }
 
 void hold_adopt(Hold *hold, unsigned tag, int fd)
 {
-    HoldAddress a = {.len = sizeof(a.sa)};
+    HoldAddress a;
 
-    if (tag >= HOLD_MAX || getsockname(fd, (struct sockaddr *) &a.sa, &a.len) < 0) {
+    if (tag >= HOLD_MAX || socket_address(fd, &a) < 0)
         close(fd);
-        return;
-    }
-    a.v6only = v6only(fd);
-    fd_closep(&hold->held[tag].fd);
-    hold->held[tag] = (Held){fd, a, false};
+    else
+        put(hold, tag, fd, &a, false);
 }
 
 const char *hold_trouble(const Hold *hold)
@@ -110,231 +150,166 @@ json_t *hold_to_json(const Hold *hold)
     json_t *list = json_array();
 
     for (size_t i = 0; i < HOLD_MAX; i++) {
+        const Held *h = &hold->table.held[i];
         char text[ADDRESS_TEXT_MAX];
 
-        if (hold->held[i].fd < 0)
+        if (h->fd < 0)
             continue;
-        address_format(&hold->held[i].address, text);
-        json_array_append_new(list, json_pack("{s:s,s:b}", "address", text, "bound", (int) hold->held[i].bound));
+        address_format(&h->address, text);
+        json_array_append_new(list, json_pack("{s:s,s:b}", "address", text, "bound", (int) h->claimed));
     }
     return list;
 }
 
-static Held *find(Hold *hold, const HoldAddress *a)
+/* ---- ports that the kernel chooses ---- */
+
+static void note_chosen(Hold *hold, uint64_t cookie)
 {
-    for (size_t i = 0; i < HOLD_MAX; i++)
-        if (hold->held[i].fd >= 0 && address_equal(&hold->held[i].address, a))
-            return &hold->held[i];
-    return NULL;
+    hold->chosen[hold->n_chosen++ % CHOSEN_MAX] = cookie;
 }
 
-static Held *find_free(Hold *hold)
+static bool is_chosen(const Hold *hold, const Call *call)
 {
-    for (size_t i = 0; i < HOLD_MAX; i++)
-        if (hold->held[i].fd < 0)
-            return &hold->held[i];
-    return NULL;
+    for (size_t i = 0; i < MIN(hold->n_chosen, CHOSEN_MAX); i++)
+        if (hold->chosen[i] == call->cookie)
+            return true;
+    return address_chosen(&call->address);
+}
+
+/* A client that leaves its port to connect(2). */
+static bool port_comes_later(int sock)
+{
+    int on = 0;
+    socklen_t len = sizeof(on);
+
+    return getsockopt(sock, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, &len) == 0 && on;
+}
+
+static bool set_reuse(int sock, int on, int *ret_before)
+{
+    socklen_t len = sizeof(*ret_before);
+
+    return (!ret_before || getsockopt(sock, SOL_SOCKET, SO_REUSEPORT, ret_before, &len) == 0) &&
+           setsockopt(sock, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0;
+}
+
+/* Binds the caller's socket to the port of the held one, beside it. A kernel that does not want to chooses another port. */
+static int bind_beside(Held *held, const Call *call)
+{
+    HoldAddress a = call->address;
+    int theirs = 0, ours = 0, r = -EOPNOTSUPP;
+
+    address_set_port(&a, address_port(&held->address.sa));
+    if (!set_reuse(call->sock, 1, &theirs))
+        return r;
+    if (set_reuse(held->fd, 1, &ours)) {
+        if (bind(call->sock, (const struct sockaddr *) &a.sa, a.len) == 0) {
+            held->stand_in = call->cookie;
+            r = 0;
+        }
+        (void) set_reuse(held->fd, ours, NULL);
+    }
+    (void) set_reuse(call->sock, theirs, NULL);
+    return r;
+}
+
+static int bind_chosen(Hold *hold, size_t tag, const Call *call)
+{
+    return port_comes_later(call->sock) ? -EOPNOTSUPP : bind_beside(&hold->table.held[tag], call);
 }
 
 /* ---- one notification ---- */
 
-typedef struct Call {
-    int notify;
-    uint64_t id;
-    pid_t pid; /* of the process, not of the thread */
-    int number;
-    int sock; /* our duplicate */
-    HoldAddress address;
-} Call;
-
-/* The thread's process: fds belong to that, and older kernels have pidfds for processes only. */
-static int process_of(pid_t tid, pid_t *ret)
+static int replace(Hold *hold, size_t tag, const Call *call)
 {
-    _cleanup_close_ int fd = -EBADF;
-    _cleanup_free_ char *text = NULL;
-    char path[64];
-    const char *line;
-    int r;
+    Held *held = &hold->table.held[tag];
+    int r = hold->hooks.handing(hold->hooks.userdata);
 
-    snprintf(path, sizeof(path), "/proc/%d/status", (int) tid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (r >= 0)
+        r = call_replace(call, held->fd);
+    if (r < 0)
+        return r;
+    held->claimed = true;
+    held->stand_in = 0;
+    return call->listens && listen(held->fd, call->backlog) < 0 ? -errno : 0;
+}
+
+static int keep(Hold *hold, size_t tag, Call *call)
+{
+    HoldAddress a;
+    int r = hold->hooks.handing(hold->hooks.userdata);
+
+    if (r < 0)
+        return r;
+    if (listen(call->sock, call->backlog) < 0)
         return -errno;
-    r = file_read_fd(fd, 65536, &text, NULL);
+    r = socket_address(call->sock, &a); /* the port that listen(2) chose */
     if (r < 0)
         return r;
-    line = strstr(text, "\nTgid:");
-    *ret = line ? (pid_t) strtol(line + strlen("\nTgid:"), NULL, 10) : 0;
-    return *ret > 0 ? 0 : -ESRCH;
-}
-
-static int duplicate(pid_t pid, int number)
-{
-    _cleanup_close_ int pidfd = pidfd_open_cloexec(pid);
-    long fd;
-
-    if (pidfd < 0)
-        return pidfd;
-    fd = syscall(SYS_pidfd_getfd, pidfd, number, 0);
-    return fd < 0 ? -errno : (int) fd;
-}
-
-static int socket_option(int fd, int option)
-{
-    int value = -1;
-    socklen_t len = sizeof(value);
-
-    return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -errno : value;
-}
-
-/* Fills `call`; -EOPNOTSUPP: not a bind that we hold. */
-static int read_call(const struct seccomp_notif *n, const LandlockPlan *plan, Call *call)
-{
-    HoldAddress *a = &call->address;
-    struct iovec to = {.iov_base = &a->sa, .iov_len = MIN(n->data.args[2], sizeof(a->sa))};
-    struct iovec from = {.iov_base = (void *) (uintptr_t) n->data.args[1], .iov_len = to.iov_len};
-    int r;
-
-    if (n->data.args[2] < sizeof(sa_family_t) || n->data.args[2] > sizeof(a->sa))
-        return -EOPNOTSUPP;
-    r = process_of((pid_t) n->pid, &call->pid);
-    if (r < 0)
-        return r;
-    if (process_vm_readv((pid_t) n->pid, &to, 1, &from, 1, 0) != (ssize_t) to.iov_len)
-        return -EOPNOTSUPP; /* the kernel will find the same fault */
-    a->len = (socklen_t) to.iov_len;
-    call->sock = duplicate(call->pid, call->number);
-    if (call->sock < 0)
-        return call->sock == -ESRCH ? -ESRCH : -EOPNOTSUPP;
-    /* Only now is it sure that the memory and the fd were those of the caller. */
-    if (ioctl(call->notify, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) < 0)
-        return -ENOENT;
-    a->v6only = v6only(call->sock);
-    return address_held(&a->sa, a->len, socket_option(call->sock, SO_DOMAIN), socket_option(call->sock, SO_TYPE)) &&
-                   address_ours(&a->sa, plan)
-               ? 0
-               : -EOPNOTSUPP;
-}
-
-/* What connections inherit from the listener, and what accept(2) does. */
-static void carry_options(int from, int to)
-{
-    static const int options[][2] = {
-        {SOL_SOCKET, SO_KEEPALIVE},      {SOL_SOCKET, SO_OOBINLINE},      {IPPROTO_TCP, TCP_NODELAY},
-        {IPPROTO_TCP, TCP_KEEPIDLE},     {IPPROTO_TCP, TCP_KEEPINTVL},    {IPPROTO_TCP, TCP_KEEPCNT},
-        {IPPROTO_TCP, TCP_USER_TIMEOUT}, {IPPROTO_TCP, TCP_DEFER_ACCEPT}, {IPPROTO_TCP, TCP_QUICKACK},
-    };
-    int flags = fcntl(from, F_GETFL), held = fcntl(to, F_GETFL);
-
-    for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-        int value, old;
-        socklen_t len = sizeof(value), old_len = sizeof(old);
-
-        if (getsockopt(from, options[i][0], options[i][1], &value, &len) == 0 &&
-            getsockopt(to, options[i][0], options[i][1], &old, &old_len) == 0 && value != old)
-            (void) setsockopt(to, options[i][0], options[i][1], &value, sizeof(value));
-    }
-    if (flags >= 0 && held >= 0)
-        (void) fcntl(to, F_SETFL, (held & ~O_NONBLOCK) | (flags & O_NONBLOCK));
-}
-
-/* FD_CLOEXEC of the agent's fd: the one flag that a duplicate does not share. */
-static unsigned descriptor_flags(pid_t pid, int number)
-{
-    _cleanup_close_ int fd = -EBADF;
-    char path[64], buf[256];
-    const char *flags;
-    ssize_t n;
-
-    snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", (int) pid, number);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
-    if (n <= 0)
-        return O_CLOEXEC;
-    buf[n] = '\0';
-    flags = strstr(buf, "flags:");
-    return flags ? (unsigned) strtoul(flags + strlen("flags:"), NULL, 8) & O_CLOEXEC : O_CLOEXEC;
-}
-
-static int replace(const Call *call, int with)
-{
-    struct seccomp_notif_addfd addfd = {
-        .id = call->id,
-        .flags = SECCOMP_ADDFD_FLAG_SETFD,
-        .srcfd = (uint32_t) with,
-        .newfd = (uint32_t) call->number,
-        .newfd_flags = descriptor_flags(call->pid, call->number),
-    };
-
-    carry_options(call->sock, with);
-    return ioctl(call->notify, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) < 0 ? -errno : 0;
-}
-
-static int bind_first(Hold *hold, Call *call)
-{
-    Held *held = find_free(hold);
-
-    if (!held)
-        return -EOPNOTSUPP;
-    if (bind(call->sock, (const struct sockaddr *) &call->address.sa, call->address.len) < 0) {
-        int r = -errno;
-        char text[ADDRESS_TEXT_MAX];
-
-        address_format(&call->address, text);
-        snprintf(hold->trouble, sizeof(hold->trouble), "%s: %s", text, strerror(-r));
-        return r;
-    }
-    *held = (Held){TAKE_FD(call->sock), call->address, true};
-    hold->hooks.held((unsigned) (held - hold->held), held->fd, hold->hooks.userdata);
+    put(hold, tag, TAKE_FD(call->sock), &a, true);
+    hold->hooks.held((unsigned) tag, hold->table.held[tag].fd, hold->hooks.userdata);
     return 0;
 }
 
-/* 0: bound; -EOPNOTSUPP: the kernel's business; other errors are those of the agent's bind(2). */
-static int bind_or_replace(Hold *hold, Call *call, int cgroup_agent)
+static int listen_unheld(Hold *hold, const Call *call)
 {
-    Held *held = find(hold, &call->address);
-    int r;
+    char text[ADDRESS_TEXT_MAX];
+    int r = hold->hooks.handing(hold->hooks.userdata);
 
-    /* A second bind while the first is in use is the agent's own conflict, and the kernel says so. */
-    if (held && held->bound && socket_in_use(held->fd, cgroup_agent))
-        return -EOPNOTSUPP;
-    r = hold->hooks.handing(hold->hooks.userdata);
-    if (r < 0)
-        return r;
-    if (!held)
-        return bind_first(hold, call);
-    r = replace(call, held->fd);
-    if (r >= 0)
-        held->bound = true;
-    return r;
+    address_format(&call->address, text);
+    snprintf(hold->trouble, sizeof(hold->trouble), "%s: not held, as too many sockets are", text);
+    return r < 0 ? r : -EOPNOTSUPP;
+}
+
+static Verdict decide(Hold *hold, const Call *call, size_t *ret_tag)
+{
+    Verdict v;
+
+    if (call->listens)
+        return decide_listen(&hold->table, &call->address, call->cookie, is_chosen(hold, call), ret_tag);
+    if (address_chosen(&call->address))
+        note_chosen(hold, call->cookie);
+    while ((v = decide_bind(&hold->table, &call->address, ret_tag)) == VERDICT_YIELD)
+        give_up(hold, *ret_tag);
+    return v;
+}
+
+static int act(Hold *hold, Call *call)
+{
+    size_t tag;
+
+    switch (decide(hold, call, &tag)) {
+    case VERDICT_REPLACE:
+        return replace(hold, tag, call);
+    case VERDICT_STAND_IN:
+        return bind_chosen(hold, tag, call);
+    case VERDICT_KEEP:
+        return keep(hold, tag, call);
+    case VERDICT_AGAIN:
+        hold->table.held[tag].claimed = true;
+        return listen(call->sock, call->backlog) < 0 ? -errno : 0;
+    case VERDICT_FULL:
+        return listen_unheld(hold, call);
+    case VERDICT_KERNEL:
+    case VERDICT_YIELD:
+        break;
+    }
+    return -EOPNOTSUPP;
 }
 
 int hold_handle(Hold *hold, int notify, int cgroup_agent)
 {
-    /* The kernel may know larger structures than we do. */
-    union {
-        struct seccomp_notif n;
-        char space[1024];
-    } in = {};
-    union {
-        struct seccomp_notif_resp resp;
-        char space[1024];
-    } out = {};
-    Call call = {.notify = notify, .sock = -EBADF};
-    int r;
+    Call call;
+    int r = call_receive(notify, &call);
 
-    if (ioctl(notify, SECCOMP_IOCTL_NOTIF_RECV, &in.n) < 0)
-        return -errno;
-    call.id = in.n.id;
-    call.number = (int) in.n.data.args[0];
-    r = read_call(&in.n, hold->hooks.landlock, &call);
-    if (r >= 0)
-        r = bind_or_replace(hold, &call, cgroup_agent);
-    fd_closep(&call.sock);
-    out.resp.id = call.id;
-    if (r == -EOPNOTSUPP)
-        out.resp.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    if (r < 0)
+        return r;
+    hold->cgroup = cgroup_agent;
+    if (call.sock < 0 || !address_ours(&call.address.sa, hold->hooks.landlock))
+        r = -EOPNOTSUPP;
     else
-        out.resp.error = r;
-    return ioctl(notify, SECCOMP_IOCTL_NOTIF_SEND, &out.resp) < 0 ? -errno : 0;
+        r = act(hold, &call);
+    call_done(&call);
+    hold->cgroup = -EBADF;
+    return call_answer(&call, r);
 }

@@ -4,35 +4,48 @@
 
 /* Listening sockets that outlive the agent, without the agent's doing.
  *
- * The agent runs under a filter that reports each bind(2) (SECCOMP_RET_USER_NOTIF). hold_handle() answers one report:
+ * A socket is held from its listen(2) on, not from its bind(2): one that is bound and then connects is a client with a source address, and one that never listens
+ * nobody waits at. The agent runs under a filter that reports both calls (SECCOMP_RET_USER_NOTIF); hold_handle() answers one report:
  *
- *   an address that is not held   we bind our own duplicate of the agent's socket (pidfd_getfd), keep the duplicate, and answer 0. Both are one socket: its
- *                                 queue of connections lives as long as we keep it, also when every process of the agent is killed
- *   an address that is held       the held socket replaces the agent's new one under the same number (SECCOMP_IOCTL_NOTIF_ADDFD with SETFD), with the options
- *                                 of the new one, and we answer 0. listen(2) on it changes nothing but the backlog
- *   anything else                 the kernel goes on with the agent's own call: UDP, port 0, ports below 1024 (which the agent has no right to, and we must
- *                                 not lend it ours), UNIX sockets with a path (which lie in the agent's root, or its state, and go with it);
- *                                 what the agent's Landlock rules deny, since our bind is not under them; abstract names of an agent that is
- *                                 scoped: whom its own connections to one may reach goes by who made the socket, and that is an incarnation before
+ *   listen, a socket that is not held   we keep a duplicate of it (pidfd_getfd), let moss-init keep one, too, and listen with the backlog asked for. All are one socket: its
+ *                                       queue of connections lives as long as we keep it, also when every process of the agent is killed
+ *   bind to an address that is held     by an incarnation before: the held socket takes the place of the agent's new one under its number
+ *                                       (SECCOMP_IOCTL_NOTIF_ADDFD with SETFD), with the options of the new one, and the call returns 0. From here on all that the
+ *                                       agent does with it, duplicates, workers that inherit it, epoll, getsockname, is done with the held one; its listen(2) sets the backlog
+ *   bind to port 0                      the port is the kernel's choice once, and then stays: the socket gets the port of a held one of this address that
+ *                                       was come by in the same way, first held first served, beside which it is bound for the moment (SO_REUSEPORT on both). Whether it becomes a
+ *                                       listener is seen at its listen, which is when the held one takes its place; as a client it has a port like any other
+ *   anything else                       is the kernel's: UDP, UNIX datagrams, the bind that comes first, so that we lend the agent no right to a port
  *
- * Held are TCP sockets, v4 and v6, and UNIX stream sockets with an abstract name. What is read of the agent's memory is believed only when the
- * notification is still valid afterwards; an agent that lies to the filter hurts only itself.
- * Sources: seccomp_unotify(2), pidfd_getfd(2). */
+ * Several sockets at one address (SO_REUSEPORT, one a worker) are handed back in the order in which they listened. A bind to an address that this
+ * incarnation has in use is its own conflict, and the kernel says EADDRINUSE; what it has closed it may bind anew. A held socket that nobody of this
+ * incarnation has asked for gives way to a bind that overlaps it (0.0.0.0:80 and [::]:80): the agent has changed its mind, and what waits there is cut off.
+ * What the agent's Landlock rules deny is not handed over, and abstract names of an agent that is scoped are not: whom its own connections to one may
+ * reach goes by who made the socket, and that is an incarnation before.
+ *
+ * While no agent accepts (hold_wait), the queues are as long as the host allows (somaxconn). A TCP queue that is full drops SYNs, which are sent again: a client waits.
+ * At a full UNIX socket a blocking connect waits, and a non-blocking one gets EAGAIN.
+ *
+ * Limits. A listener that the agent closes for good stays open to clients until the next swap has ended. At most HOLD_FIRST_CHOSEN sockets are held, and HOLD_MAX - HOLD_FIRST_CHOSEN of
+ * ports that the kernel chose (decide.h); `trouble` names what is not. UNIX sockets with a path lie in the agent's root or its state, which a swap
+ * replaces: they are not held. A socket that the agent gave to an epoll instance before its bind is known there as the one that was replaced: it hears nothing.
+ *
+ * What is read of the agent's memory is believed only when the notification is still valid afterwards; an agent that lies to the filter hurts only itself. We wait for
+ * nothing that an agent does. Sources: seccomp_unotify(2), pidfd_getfd(2), socket(7). */
 
 #include <jansson.h>
 #include <sys/types.h>
 
 #include "runtime/base/error.h"
 #include "runtime/box/landlock.h"
-
-#define HOLD_MAX 100U /* addresses; tags 0…HOLD_MAX-1 of moss-init */
+#include "shim/hold/decide.h"
 
 typedef struct Hold Hold;
 
 typedef struct HoldHooks {
-    /* The incarnation is about to get a listening socket, and with it clients. A negative answer becomes that of its bind(2). */
+    /* The incarnation is about to get a listening socket, and with it clients. A negative answer becomes that of its call. */
     int (*handing)(void *userdata);
-    /* `fd` is held under `tag` from now on; fd < 0: no longer. */
+    /* `fd` is held under `tag`, below HOLD_MAX, from now on; fd < 0: no longer. */
     void (*held)(unsigned tag, int fd, void *userdata);
     void *userdata;
     const LandlockPlan *landlock; /* what the agent is held to, NULL: nothing; must outlive the Hold */
@@ -52,12 +65,18 @@ void hold_adopt(Hold *hold, unsigned tag, int fd);
 
 /* A new incarnation starts: it has nothing yet. */
 void hold_begin(Hold *hold);
-/* It has come to stay: what it has not bound is given up. */
-void hold_prune(Hold *hold);
+/* Or one runs already, under a shim before this one: what its processes have open is its own. */
+void hold_resume(Hold *hold, int cgroup_agent);
+/* The incarnation is ready: what it has not asked for of a group (SO_REUSEPORT) is given up, where clients would wait at it in vain. */
+void hold_ready(Hold *hold);
+/* Nobody accepts from now on. */
+void hold_wait(Hold *hold);
+/* A swap has ended. Committed: what the new incarnation has not asked for is given up. Else: what the candidate has added. */
+void hold_prune(Hold *hold, bool committed);
 /* Everything is given up: the network namespace is another one. */
 void hold_clear(Hold *hold);
 
-/* [{"address":"127.0.0.1:8080","bound":true}], and the last refusal ("127.0.0.1:8080: Address already in use"), "" if none. */
+/* [{"address":"127.0.0.1:8080","bound":true}], `bound`: by the present incarnation; and what is not held ("127.0.0.1:8080: …"), "" if nothing. */
 json_t *hold_to_json(const Hold *hold);
 const char *hold_trouble(const Hold *hold);
 

@@ -81,8 +81,7 @@ static void record(Drive *d)
     if (line)
         d->spec.ended(line, d->spec.userdata);
     d->pause_start = d->pause_end = 0;
-    if (d->head.outcome == OUTCOME_COMMITTED)
-        hold_prune(d->hold);
+    hold_prune(d->hold, d->head.outcome == OUTCOME_COMMITTED);
 }
 
 static void collect(Drive *d)

@@ -123,6 +123,7 @@ void drive_drain_agent(Drive *d)
     }
     loop_cancel(&d->bake_timer);
     incarnation_signal(d->incarnation, SIGTERM);
+    hold_wait(d->hold);
     (void) loop_timer(d->spec.loop, clock_now() + d->spec.agent->gate.drain_timeout_seconds * USEC_PER_SEC,
                       on_drain_time, d, &d->drain_timer);
 }
@@ -151,6 +152,7 @@ static void on_event(IncarnationEvent event, const char *why, void *userdata)
     switch (event) {
     case INCARNATION_READY:
         d->failures = 0;
+        hold_ready(d->hold);
         drive_feed(d, EVENT_GATE_PASSED, NULL);
         d->spec.settled(NULL, d->spec.userdata);
         break;

@@ -144,10 +144,12 @@ static void on_exit_status(uint32_t events, void *userdata)
     else
         snprintf(why, sizeof(why), "the agent has exited with status %d", WEXITSTATUS(status));
     fd_closep(&i->process.pidfd);
+    if (i->spec.hold)
+        hold_wait(i->spec.hold);
     i->spec.event(INCARNATION_DIED, why, i->spec.userdata);
 }
 
-static void on_bind(uint32_t events, void *userdata)
+static void on_socket_call(uint32_t events, void *userdata)
 {
     Incarnation *i = userdata;
 
@@ -220,7 +222,7 @@ static int start_process(Incarnation *i, Error *e)
         return r;
     r = loop_watch(i->spec.loop, i->process.pidfd, EPOLLIN, on_exit_status, i, &i->exit_source);
     if (r >= 0 && i->process.notify >= 0)
-        r = loop_watch(i->spec.loop, i->process.notify, EPOLLIN, on_bind, i, &i->notify_source);
+        r = loop_watch(i->spec.loop, i->process.notify, EPOLLIN, on_socket_call, i, &i->notify_source);
     return r < 0 ? error_errnof(e, r, "event loop") : 0;
 }
 

@@ -56,14 +56,14 @@ static int set_stdio(int output)
     return 0;
 }
 
-static int watch_binds(int channel, Error *e)
+static int watch_sockets(int channel, Error *e)
 {
     _cleanup_close_ int listener = hold_install_filter();
     Says says = {.what = SAYS_NOTIFY};
     int r;
 
     if (listener < 0)
-        return error_errnof(e, listener, "seccomp notification of bind");
+        return error_errnof(e, listener, "seccomp notification of bind and listen");
     r = socket_send_fd(channel, &says, sizeof(says), listener);
     return r < 0 ? error_errnof(e, r, "channel") : 0;
 }
@@ -79,7 +79,7 @@ static int become_program(const SpawnSpec *spec, int channel, Error *e)
         return r;
     if (chdir(spec->cwd) < 0)
         return error_errnof(e, -errno, "directory %s", spec->cwd);
-    if (spec->notify && (r = watch_binds(channel, e)) < 0)
+    if (spec->notify && (r = watch_sockets(channel, e)) < 0)
         return r;
     if (spec->landlock && (r = landlock_apply(spec->landlock, e)) < 0)
         return r;

@@ -6,7 +6,7 @@
  *
  * A helper enters the namespaces and has a brother there (CLONE_PARENT), which is thus our own child, born in the cgroup leaf that is given: we get its
  * exit status, and whatever it forks is found through the leaf. The process has no capability, no_new_privs, the system call filter, the Landlock rules if there are any, and nothing open but its
- * standard fds. With `notify` its bind(2) calls are reported to us, see shim/hold/hold.h. */
+ * standard fds. With `notify` its bind(2) and listen(2) calls are reported to us, see shim/hold/hold.h. */
 
 #include "runtime/box/landlock.h"
 #include "runtime/box/seccomp.h"
