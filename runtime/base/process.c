@@ -43,6 +43,32 @@ int wait_status_code(int status)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+int pidfd_pid(int pidfd, pid_t *ret)
+{
+    _cleanup_close_ int fd = -EBADF;
+    char path[64], buf[512];
+    const char *line;
+    ssize_t n;
+    long pid;
+
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    n = fd_read_full(fd, buf, sizeof(buf) - 1);
+    if (n < 0)
+        return (int) n;
+    buf[n] = '\0';
+    line = strstr(buf, "\nPid:");
+    if (!line)
+        return -EINVAL;
+    pid = strtol(line + strlen("\nPid:"), NULL, 10);
+    if (pid <= 0)
+        return -ESRCH;
+    *ret = (pid_t) pid;
+    return 0;
+}
+
 int pidfd_wait(int pidfd, uint64_t deadline, int *ret_status)
 {
     struct pollfd p = {.fd = pidfd, .events = POLLIN};

@@ -27,6 +27,8 @@ int process_run(const ProcessSpec *spec, char **ret_output, Error *e);
 /* pidfd_open(2) and friends, which glibc 2.36 has only in part. */
 int pidfd_open_cloexec(pid_t pid);
 int pidfd_signal(int pidfd, int sig);
+/* The process of a pidfd, in our PID namespace. -ESRCH: it has ended and was reaped, or is in another one. */
+int pidfd_pid(int pidfd, pid_t *ret);
 /* Waits for the child behind the pidfd, at most until `deadline` (CLOCK_BOOTTIME): wait status in *ret_status, or -ETIMEDOUT. */
 int pidfd_wait(int pidfd, uint64_t deadline, int *ret_status);
 /* exit code, or 128 + signal */

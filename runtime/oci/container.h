@@ -66,6 +66,13 @@ int container_pids(const Container *c, pid_t **ret, size_t *ret_n, Error *e);
 
 int container_freeze(const Runtime *rt, const char *id, bool freeze, Error *e);
 
+/* A process for whoever goes on to watch it. */
+typedef struct Executed {
+    pid_t pid;
+    int pidfd;
+    int listener; /* what options.before_filter has sent with sync_send_listener(), or -EBADF */
+} Executed;
+
 typedef struct ExecOptions {
     ConfigProcess *process;
     const char *pid_file;
@@ -75,8 +82,8 @@ typedef struct ExecOptions {
     unsigned preserve_fds;
     bool detach;
     bool ignore_paused;
-    /* container_exec_watched(): the process is there, and waits; its listener is not known yet. A negative answer ends it. NULL: nobody is told. */
-    int (*born)(void *userdata, pid_t pid, int pidfd, Error *e);
+    /* container_exec_watched(): the process is all but its program, and waits. A negative answer ends it. NULL: nobody is told. */
+    int (*born)(void *userdata, const Executed *child, Error *e);
     /* In the process, when all is done but the system call filter and execve; NULL: nothing. `sync`: see sync.h. */
     int (*before_filter)(void *userdata, int sync, Error *e);
     void *userdata; /* of both */
@@ -88,12 +95,7 @@ int container_config(const Container *c, Config **ret, Error *e);
 /* Returns the program's exit code (0 when detached). */
 int container_exec(const Container *c, const Config *config, const ExecOptions *o, Error *e);
 
-/* For whoever goes on to watch the process: it runs, as a child of the caller or, with `born`, of the container's first process. */
-typedef struct Executed {
-    pid_t pid;
-    int pidfd;
-    int listener; /* what options.before_filter has sent with sync_send_listener(), or -EBADF */
-} Executed;
+/* The process runs, as a child of the caller or, with options.born, of the container's first process. The fds are the caller's. */
 int container_exec_watched(const Container *c, const Config *config, const ExecOptions *o, Executed *ret, Error *e);
 
 /* ---- shared by the files of this folder ---- */

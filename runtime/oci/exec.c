@@ -176,7 +176,6 @@ static int make_process(Joining *j, const Container *c, SpawnSpec *spec, Error *
 static int join(Joining *j, const Container *c, Error *e)
 {
     SpawnSpec spec = SPAWN_SPEC_INIT;
-    SyncMessage m;
     int r;
 
     spec.join_process = j->first;
@@ -194,22 +193,36 @@ static int join(Joining *j, const Container *c, Error *e)
         return r;
     fd_closep(&j->launch.console);
     r = sync_send(j->child.sync, SYNC_GO, j->child.pid);
-    if (r >= 0)
-        r = sync_receive(j->child.sync, &m, e);
-    if (r == 0)
-        return error_setf(e, -EPIPE, "the process in the container died while it was set up");
-    return r;
+    return r < 0 ? error_errnof(e, r, "the process in the container") : 0;
+}
+
+/* Up to where it waits to execute its program. */
+static int await_ready(Joining *j, int *ret_listener, Error *e)
+{
+    for (;;) {
+        _cleanup_close_ int passed = -EBADF;
+        SyncMessage m;
+        int r = sync_receive_fd(j->child.sync, &m, &passed, e);
+
+        if (r == 0)
+            return error_setf(e, -EPIPE, "the process in the container died while it was set up");
+        if (r < 0 || m.kind == SYNC_READY)
+            return r;
+        if (m.kind != SYNC_LISTENER || *ret_listener >= 0)
+            return error_setf(e, -EPROTO, "the process in the container said something odd");
+        *ret_listener = TAKE_FD(passed);
+    }
 }
 
 int container_exec(const Container *c, const Config *config, const ExecOptions *o, Error *e)
 {
     _cleanup_(joining_done) Joining j = JOINING_INIT;
-    _cleanup_close_ int master = -EBADF;
+    _cleanup_close_ int master = -EBADF, listener = -EBADF;
     int r, status;
 
     if (!o->detach && (r = console_block_signals()) < 0)
         return error_errnof(e, r, "signals");
-    if ((r = prepare(&j, c, config, o, e)) < 0 || (r = join(&j, c, e)) < 0)
+    if ((r = prepare(&j, c, config, o, e)) < 0 || (r = join(&j, c, e)) < 0 || (r = await_ready(&j, &listener, e)) < 0)
         return r;
     if (o->pid_file && (r = container_write_pid_file(o->pid_file, j.child.pid, e)) < 0)
         return r;
@@ -239,29 +252,25 @@ int container_exec_watched(const Container *c, const Config *config, const ExecO
 {
     _cleanup_(joining_done) Joining j = JOINING_INIT;
     _cleanup_close_ int listener = -EBADF;
+    Executed child;
+    SyncMessage m;
     int r;
 
     j.orphan = o->born != NULL;
-    if ((r = prepare(&j, c, config, o, e)) < 0 || (r = join(&j, c, e)) < 0 ||
-        (o->born && (r = o->born(o->userdata, j.child.pid, j.child.pidfd, e)) < 0))
+    if ((r = prepare(&j, c, config, o, e)) < 0 || (r = join(&j, c, e)) < 0 || (r = await_ready(&j, &listener, e)) < 0)
+        return r;
+    child = (Executed){j.child.pid, j.child.pidfd, listener};
+    if (o->born && (r = o->born(o->userdata, &child, e)) < 0)
         return r;
     r = sync_send(j.child.sync, SYNC_GO, j.child.pid);
     if (r < 0)
         return error_errnof(e, r, "the process in the container");
-    for (;;) {
-        _cleanup_close_ int passed = -EBADF;
-        SyncMessage m;
-
-        r = sync_receive_fd(j.child.sync, &m, &passed, e);
-        if (r < 0)
-            return r;
-        if (r == 0)
-            break;
-        if (m.kind != SYNC_LISTENER || listener >= 0)
-            return error_setf(e, -EPROTO, "the process in the container said something odd");
-        listener = TAKE_FD(passed);
-    }
-    *ret = (Executed){j.child.pid, TAKE_FD(j.child.pidfd), TAKE_FD(listener)};
+    r = sync_receive(j.child.sync, &m, e);
+    if (r != 0)
+        return r < 0 ? r : error_setf(e, -EPROTO, "the process in the container said something odd");
+    TAKE_FD(j.child.pidfd);
+    TAKE_FD(listener);
     j.child.pid = 0;
+    *ret = child;
     return 0;
 }

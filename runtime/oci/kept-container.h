@@ -12,6 +12,7 @@
 #include "runtime/base/error.h"
 
 typedef struct KeptContainer KeptContainer;
+struct Executed; /* container.h */
 
 /* `state_dir`: the container's directory of state. -ESRCH: its first process has ended. */
 int kept_container_open(const char *state_dir, KeptContainer **ret, Error *e);
@@ -35,7 +36,7 @@ typedef struct KeptExec {
     const char *cgroup; /* below the container's */
     int output;         /* for its standard output and error, instead of the container's; or -EBADF */
     /* See ExecOptions in container.h. */
-    int (*born)(void *userdata, pid_t pid, int pidfd, Error *e);
+    int (*born)(void *userdata, const struct Executed *child, Error *e);
     int (*before_filter)(void *userdata, int sync, Error *e);
     void *userdata;
 } KeptExec;

@@ -304,14 +304,13 @@ static _Noreturn void finish(Launch *l, int sync, bool hooks)
     char path[PATH_MAX];
     Error e = {};
 
-    if (close_host(l, sync, &e) < 0 || take_identity(l, path, sizeof(path), &e) < 0)
+    if (close_host(l, sync, &e) < 0 || take_identity(l, path, sizeof(path), &e) < 0 ||
+        (l->before_filter && l->before_filter(l->userdata, sync, &e) < 0))
         fail(sync, &e);
     if (sync_send(sync, SYNC_READY, 0) < 0)
         _exit(1);
     sync = wait_start(l, sync);
     if (hooks && hooks_run(l->config, HOOK_START_CONTAINER, &l->state, "created", &e) < 0)
-        fail(sync, &e);
-    if (l->before_filter && l->before_filter(l->userdata, sync, &e) < 0)
         fail(sync, &e);
     if (l->kept.program >= 0)
         (void) kept_exec(&l->kept, &l->filter, sync, &e);

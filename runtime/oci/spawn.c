@@ -119,11 +119,28 @@ static int make_time_namespace(const SpawnSpec *s, int sync, Error *e)
     return 0;
 }
 
+static _Noreturn void bear(const SpawnSpec *s, uint64_t flags, int sync)
+{
+    Error e = {};
+    int pidfd = -EBADF;
+    long pid = clone_process(flags | (s->orphan ? 0 : CLONE_PARENT), s->join_process >= 0 ? -EBADF : s->cgroup, &pidfd);
+
+    if (pid == 0) {
+        s->child(s->arg, sync);
+        _exit(1);
+    }
+    if (pid < 0) {
+        clone_error(-errno, s, &e);
+        helper_fail(sync, &e);
+    }
+    (void) sync_send_cloned(sync, pidfd);
+    _exit(0);
+}
+
 static _Noreturn void helper_main(const SpawnSpec *s, int sync)
 {
     uint64_t flags = s->new_namespaces & ~(uint64_t) CLONE_NEWTIME;
     Error e = {};
-    int pidfd = -EBADF;
     long pid;
 
     if (!(flags & CLONE_NEWUSER))
@@ -143,17 +160,17 @@ static _Noreturn void helper_main(const SpawnSpec *s, int sync)
     }
     if (s->root >= 0)
         close(s->root);
-    pid = clone_process(flags | (s->orphan ? 0 : CLONE_PARENT), s->join_process >= 0 ? -EBADF : s->cgroup, &pidfd);
-    if (pid == 0) {
-        s->child(s->arg, sync);
-        _exit(1);
+    /* Orphans go to the first process of the PID namespace that their parent is in, which this process is not: that takes one that is born there. */
+    if (s->orphan && (pid = clone_process(0, -EBADF, NULL)) != 0) {
+        if (pid < 0) {
+            clone_error(-errno, s, &e);
+            helper_fail(sync, &e);
+        }
+        while (waitpid((pid_t) pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+        _exit(0);
     }
-    if (pid < 0) {
-        clone_error(-errno, s, &e);
-        helper_fail(sync, &e);
-    }
-    (void) sync_send_cloned(sync, (pid_t) pid, pidfd);
-    _exit(0);
+    bear(s, flags, sync);
 }
 
 /* ---- the runtime's side ---- */
@@ -178,9 +195,9 @@ static int follow_helper(const SpawnSpec *s, pid_t helper, int sync, Spawned *ch
         if (r == 0)
             return error_setf(e, -EPIPE, "the process that joins the container's namespaces died");
         if (m.kind == SYNC_CLONED) {
-            child->pid = m.pid;
             child->pidfd = TAKE_FD(passed);
-            return child->pidfd < 0 ? error_errnof(e, child->pidfd, "the container's process") : 0;
+            r = pidfd_pid(child->pidfd, &child->pid);
+            return r < 0 ? error_errnof(e, r, "the container's process") : 0;
         }
         if (m.kind != SYNC_MAP)
             return error_setf(e, -EPROTO, "the process that joins the container's namespaces said something odd");

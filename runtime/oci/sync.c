@@ -26,9 +26,9 @@ int sync_send_error(int fd, const Error *e)
     return socket_send_fd(fd, &m, sizeof(m), -EBADF);
 }
 
-int sync_send_cloned(int fd, pid_t pid, int pidfd)
+int sync_send_cloned(int fd, int pidfd)
 {
-    SyncMessage m = {.kind = SYNC_CLONED, .pid = pid};
+    SyncMessage m = {.kind = SYNC_CLONED};
 
     return socket_send_fd(fd, &m, sizeof(m), pidfd);
 }

@@ -13,7 +13,7 @@
 typedef enum SyncKind {
     SYNC_ERROR,         /* child: it failed, `error` says how */
     SYNC_MAP,           /* child: write the id maps of this process */
-    SYNC_CLONED,        /* helper process: the child is `pid`; its pidfd comes with the packet */
+    SYNC_CLONED,        /* helper process: the child is there; its pidfd comes with the packet */
     SYNC_RUNTIME_HOOKS, /* child: the environment is made; time for prestart and createRuntime hooks */
     SYNC_READY,         /* child: all is done but execve */
     SYNC_LISTENER,      /* child: the filter is installed; its listener comes with the packet */
@@ -29,7 +29,7 @@ typedef struct SyncMessage {
 int sync_pair(int ret[static 2]);
 int sync_send(int fd, SyncKind kind, pid_t pid);
 int sync_send_error(int fd, const Error *e);
-int sync_send_cloned(int fd, pid_t pid, int pidfd);
+int sync_send_cloned(int fd, int pidfd);
 /* With sendmsg(2) alone: nothing else may be called where a filter that notifies is in force and nobody listens yet. */
 int sync_send_listener(int fd, int listener);
 
