@@ -4,7 +4,7 @@ _moss_shim()
     local current=${COMP_WORDS[COMP_CWORD]} path store words
     store=${MOSS_STORE:-/var/lib/moss}
     case $COMP_CWORD in
-    1) words='logs recover rollback start status stop swap --help --version' ;;
+    1) words='discard generations history logs recover rollback start status stop swap --help --version' ;;
     2)
         for path in "$store"/agents/*/agent.json; do
             [ ! -e "$path" ] || words+=" $(basename "$(dirname "$path")")"
@@ -14,6 +14,7 @@ _moss_shim()
         words='--store --json'
         case ${COMP_WORDS[1]} in
         start) words='--store --foreground' ;;
+        recover | rollback) words+=' --to' ;;
         swap)
             words+=' --no-rehearsal'
             for path in "$store"/generations/*; do

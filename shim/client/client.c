@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client.h"
 
+#include "files.h"
+
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -9,8 +11,6 @@
 #include "runtime/base/json.h"
 #include "runtime/base/socket.h"
 #include "shim/agent/agent.h"
-
-#define HEAD_FILE_MAX 65536U
 
 static int connect_shim(const char *agent, Error *e)
 {
@@ -98,10 +98,9 @@ int shim_call(const char *agent, const json_t *request, uint64_t timeout_usec,
 int shim_head(const char *store_path, const char *agent, char **ret_generation, int64_t *ret_epoch, Error *e)
 {
     _cleanup_close_ int dir = agent_open_directory(store_path, agent, e);
-    _cleanup_json_ json_t *file = NULL;
+    _cleanup_json_ json_t *head = NULL;
     json_t *side = NULL;
     JsonAt at = {"head.json", ""};
-    Error unread = {};
     const char *generation;
     int64_t epoch;
     char *copy;
@@ -109,17 +108,9 @@ int shim_head(const char *store_path, const char *agent, char **ret_generation, 
 
     if (dir < 0)
         return dir;
-    r = json_read_at(dir, at.file, HEAD_FILE_MAX, &file, &unread);
-    if (r == -ENOENT) { /* it was added and never started */
-        at.file = "initial.json";
-        r = json_read_at(dir, at.file, HEAD_FILE_MAX, &file, e);
-        side = file;
-    } else if (r < 0)
-        error_setf(e, r, "%s", unread.text);
-    else
-        r = json_need(file, at, "cur", JSON_OBJECT, &side, e);
-    if (r < 0)
+    if ((r = shim_read_head(dir, &head, e)) < 0 || (r = json_need(head, at, "cur", JSON_OBJECT, &side, e)) < 0)
         return r;
+    at.path = "cur";
     if ((r = json_need_string(side, at, "generation", &generation, e)) < 0 ||
         (r = json_need_integer(side, at, "epoch", 0, INT64_MAX, &epoch, e)) < 0)
         return r;

@@ -9,8 +9,9 @@
  *                                                     "ready":true,"listeners":[…],"last_swap":{…}}
  *   {"op":"swap","generation":D,"consent":DIGEST}  → {"event":"DRAINING"} {"event":"TRYING"} … {"ok":true,"outcome":"committed"|"rolled_back","reason":…,
  *                                                     "pause_usec":…,"from":D,"to":D}
- *   {"op":"rollback"}                              → as a swap
- *   {"op":"recover"}  {"op":"stop"}                → {"ok":true}
+ *   {"op":"rollback","to":D}                       → as a swap; "to" may be missing
+ *   {"op":"recover","generation":D,"epoch":N}      → {"ok":true}; the two may be missing
+ *   {"op":"discard","epoch":N}  {"op":"stop"}      → {"ok":true}
  *   anything that fails                            → {"ok":false,"error":"…"} */
 
 #include <jansson.h>

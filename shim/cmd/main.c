@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
+#include "past.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
@@ -20,7 +21,8 @@
 typedef struct Options {
     const char *store;
     bool json, foreground, no_rehearsal;
-    const char *agent, *generation;
+    const char *agent, *argument; /* behind the agent, where the verb takes one */
+    const char *to;
 } Options;
 
 static const char usage_text[] =
@@ -29,8 +31,14 @@ static const char usage_text[] =
     "  start NAME [--foreground]        keep the agent; returns when it is ready\n"
     "  status NAME [--json]\n"
     "  swap NAME GENERATION [--json] [--no-rehearsal]\n"
-    "  rollback NAME [--json]           give up the swap that goes on, or go back to the generation before\n"
-    "  recover NAME                     leave HALTED\n"
+    "  rollback NAME [--to GENERATION] [--json]\n"
+    "                                   give up the swap that goes on, or go back to the generation before, or to this "
+    "one\n"
+    "  recover NAME [--to GENERATION/EPOCH] [--json]\n"
+    "                                   leave HALTED, with what is current, or with this generation on this state\n"
+    "  generations NAME [--json]        those it has to do with, and the states that are set aside\n"
+    "  history NAME [--json]            the swaps\n"
+    "  discard NAME EPOCH [--json]      give up a state that is set aside\n"
     "  stop NAME\n"
     "  logs NAME                        what the agent printed\n"
     "\n"
@@ -41,6 +49,12 @@ static int fail(const Error *e)
 {
     fprintf(stderr, "moss-shim: %s\n", e->text);
     return 1;
+}
+
+static int usage(void)
+{
+    fputs(usage_text, stderr);
+    return 2;
 }
 
 /* ---- start ---- */
@@ -99,11 +113,11 @@ static int start_daemon(ServeSpec *spec)
     return e.code < 0 ? fail(&e) : 0;
 }
 
-static int start(const Options *o, bool resume)
+static int start(const Options *o, bool resume, const Side *to)
 {
     Start s = {-EBADF};
     ServeSpec spec = {
-        .store_path = o->store, .agent = o->agent, .resume = resume, .started = on_started, .userdata = &s};
+        .store_path = o->store, .agent = o->agent, .resume = resume, .to = to, .started = on_started, .userdata = &s};
     Error e = {};
 
     if (!o->foreground)
@@ -113,7 +127,7 @@ static int start(const Options *o, bool resume)
 
 static int verb_start(const Options *o)
 {
-    return start(o, false);
+    return start(o, false, NULL);
 }
 
 /* ---- requests ---- */
@@ -147,7 +161,7 @@ static const char *text_of(const json_t *o, const char *key)
     return s ? s : "";
 }
 
-static void print_status(const json_t *s)
+static void print_status(const Options *o, const json_t *s)
 {
     json_t *item;
     size_t i;
@@ -161,6 +175,9 @@ static void print_status(const json_t *s)
         printf("listens on  %s\n", text_of(item, "address"));
     if (*text_of(s, "reason"))
         printf("last swap   %s\n", text_of(s, "reason"));
+    if (json_integer_value(json_object_get(s, "set_aside")) > 0)
+        printf("set aside   %" JSON_INTEGER_FORMAT " (moss-shim generations %s)\n",
+               json_integer_value(json_object_get(s, "set_aside")), o->agent);
     if (*text_of(s, "trouble"))
         printf("trouble     %s\n", text_of(s, "trouble"));
 }
@@ -175,7 +192,14 @@ static int verb_status(const Options *o)
     if (o->json)
         print_json(answer);
     else
-        print_status(answer);
+        print_status(o, answer);
+    return 0;
+}
+
+static int done(const Options *o, const json_t *answer)
+{
+    if (o->json)
+        print_json(answer);
     return 0;
 }
 
@@ -199,23 +223,65 @@ static int swap(const Options *o, json_t *request)
 static int verb_swap(const Options *o)
 {
     return swap(
-        o, json_pack("{s:s,s:s,s:b}", "op", "swap", "generation", o->generation, "rehearse", (int) !o->no_rehearsal));
+        o, json_pack("{s:s,s:s,s:b}", "op", "swap", "generation", o->argument, "rehearse", (int) !o->no_rehearsal));
 }
 
 static int verb_rollback(const Options *o)
 {
-    return swap(o, json_pack("{s:s}", "op", "rollback"));
+    char to[DIGEST_SIZE];
+    int64_t epoch;
+    Error e = {};
+
+    if (o->to && past_find(o->store, o->agent, o->to, to, &epoch, &e) < 0)
+        return fail(&e);
+    return swap(o, json_pack("{s:s,s:s*}", "op", "rollback", "to", o->to ? to : NULL));
 }
 
 static int verb_recover(const Options *o)
 {
     _cleanup_json_ json_t *answer = NULL;
+    Side to = {.epoch = EPOCH_NONE};
+    json_t *request;
     Error e = {};
-    int r = call(o, json_pack("{s:s}", "op", "recover"), 10 * USEC_PER_SEC, &answer, &e);
+    int r;
 
+    if (o->to && past_find(o->store, o->agent, o->to, to.generation, &to.epoch, &e) < 0)
+        return fail(&e);
+    request =
+        o->to ? json_pack("{s:s,s:s,s:I}", "op", "recover", "generation", to.generation, "epoch", (json_int_t) to.epoch)
+              : json_pack("{s:s}", "op", "recover");
+    r = call(o, request, 10 * USEC_PER_SEC, &answer, &e);
     if (r == -ENOENT)
-        return start(o, true);
-    return r < 0 ? fail(&e) : 0;
+        return start(o, true, o->to ? &to : NULL);
+    return r < 0 ? fail(&e) : done(o, answer);
+}
+
+static int verb_discard(const Options *o)
+{
+    _cleanup_json_ json_t *answer = NULL;
+    json_t *request;
+    char *end;
+    long long epoch = strtoll(o->argument, &end, 10);
+    Error e = {};
+
+    if (o->argument[0] < '0' || o->argument[0] > '9' || *end)
+        return usage();
+    request = json_pack("{s:s,s:I}", "op", "discard", "epoch", (json_int_t) epoch);
+    return call(o, request, 60 * USEC_PER_SEC, &answer, &e) < 0 ? fail(&e) : done(o, answer);
+}
+
+static int verb_generations(const Options *o)
+{
+    Error e = {};
+
+    return past_generations(o->store, o->agent, o->json, &e) < 0 ? fail(&e) : 0;
+}
+
+static int verb_history(const Options *o)
+{
+    Error e = {};
+
+    return past_history(o->store, o->agent, o->json, &e) < 0 ? fail(&e) : 0;
 }
 
 static int verb_stop(const Options *o)
@@ -270,15 +336,11 @@ typedef struct Verb {
 } Verb;
 
 static const Verb verbs[] = {
-    {"start", 1, verb_start},     {"status", 1, verb_status}, {"swap", 2, verb_swap}, {"rollback", 1, verb_rollback},
-    {"recover", 1, verb_recover}, {"stop", 1, verb_stop},     {"logs", 1, verb_logs},
+    {"start", 1, verb_start},       {"status", 1, verb_status},   {"swap", 2, verb_swap},
+    {"rollback", 1, verb_rollback}, {"recover", 1, verb_recover}, {"stop", 1, verb_stop},
+    {"logs", 1, verb_logs},         {"discard", 2, verb_discard}, {"generations", 1, verb_generations},
+    {"history", 1, verb_history},
 };
-
-static int usage(void)
-{
-    fputs(usage_text, stderr);
-    return 2;
-}
 
 static int run_verb(int argc, char **argv, Options *o)
 {
@@ -288,7 +350,7 @@ static int run_verb(int argc, char **argv, Options *o)
         if (argc - 1 != verbs[i].n_args)
             return usage();
         o->agent = argv[1];
-        o->generation = argc > 2 ? argv[2] : NULL;
+        o->argument = argc > 2 ? argv[2] : NULL;
         if (!agent_name_valid(o->agent)) {
             fprintf(stderr, "moss-shim: \"%.40s\" is no name of an agent\n", o->agent);
             return 2;
@@ -301,13 +363,10 @@ static int run_verb(int argc, char **argv, Options *o)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"store", required_argument, NULL, 's'},
-        {"json", no_argument, NULL, 'j'},
-        {"foreground", no_argument, NULL, 'f'},
-        {"no-rehearsal", no_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
+        {"store", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+        {"foreground", no_argument, NULL, 'f'},  {"no-rehearsal", no_argument, NULL, 'n'},
+        {"to", required_argument, NULL, 't'},    {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},     {NULL, 0, NULL, 0},
     };
     _cleanup_free_ char *store = store_default_path();
     Options o = {.store = store};
@@ -322,6 +381,8 @@ int main(int argc, char **argv)
             o.foreground = true;
         else if (c == 'n')
             o.no_rehearsal = true;
+        else if (c == 't')
+            o.to = optarg;
         else if (c == 'h')
             return fputs(usage_text, stdout) < 0;
         else if (c == 'V')

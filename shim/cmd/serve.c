@@ -100,6 +100,40 @@ static void serve_swap(Client *c, const json_t *request, Error *e)
         c->waits = false;
 }
 
+static void serve_rollback(Client *c, const json_t *request, Error *e)
+{
+    const char *to = NULL;
+
+    if (json_want_string(request, (JsonAt){"request", ""}, "to", &to, e) < 0)
+        return;
+    c->waits = true;
+    if (drive_rollback(c->server->drive, to, e) < 0)
+        c->waits = false;
+}
+
+static void serve_recover(Client *c, const json_t *request, Error *e)
+{
+    JsonAt at = {"request", ""};
+    Side to = {.epoch = EPOCH_NONE};
+    const char *generation = NULL;
+
+    if (json_want_string(request, at, "generation", &generation, e) < 0 ||
+        (generation && json_need_integer(request, at, "epoch", 0, INT64_MAX, &to.epoch, e) < 0))
+        return;
+    snprintf(to.generation, sizeof(to.generation), "%s", generation ? generation : "");
+    if (drive_resume(c->server->drive, generation ? &to : NULL, e) >= 0)
+        client_send(c, json_pack("{s:b}", "ok", 1));
+}
+
+static void serve_discard(Client *c, const json_t *request, Error *e)
+{
+    int64_t epoch;
+
+    if (json_need_integer(request, (JsonAt){"request", ""}, "epoch", 0, INT64_MAX, &epoch, e) >= 0 &&
+        drive_discard(c->server->drive, epoch, e) >= 0)
+        client_send(c, json_pack("{s:b}", "ok", 1));
+}
+
 static void serve_request(Client *c, const json_t *request)
 {
     Server *s = c->server;
@@ -112,14 +146,13 @@ static void serve_request(Client *c, const json_t *request)
         client_send(c, drive_status(s->drive));
     else if (streq(op, "swap"))
         serve_swap(c, request, &e);
-    else if (streq(op, "rollback")) {
-        c->waits = true;
-        if (drive_rollback(s->drive, &e) < 0)
-            c->waits = false;
-    } else if (streq(op, "recover")) {
-        if (drive_resume(s->drive, &e) >= 0)
-            client_send(c, json_pack("{s:b}", "ok", 1));
-    } else if (streq(op, "stop")) {
+    else if (streq(op, "rollback"))
+        serve_rollback(c, request, &e);
+    else if (streq(op, "recover"))
+        serve_recover(c, request, &e);
+    else if (streq(op, "discard"))
+        serve_discard(c, request, &e);
+    else if (streq(op, "stop")) {
         s->stopping = true;
         client_send(c, json_pack("{s:b}", "ok", 1));
         drive_stop(s->drive);
@@ -298,7 +331,7 @@ static int run(Server *s, Error *e)
     if (r < 0)
         return r;
     drive_recover(s->drive);
-    if (drive_head(s->drive)->state == SWAP_HALTED && (!s->spec->resume || drive_resume(s->drive, e) < 0))
+    if (drive_head(s->drive)->state == SWAP_HALTED && (!s->spec->resume || drive_resume(s->drive, s->spec->to, e) < 0))
         return error_setf(e, -EHOSTDOWN, "agent \"%s\" is halted: %s; `moss-shim recover %s` starts it again",
                           s->spec->agent, drive_head(s->drive)->reason, s->spec->agent);
     if (s->failure.code == 0) {
