@@ -68,37 +68,59 @@ static int address_at(int dirfd, const char *name, struct sockaddr_un *ret)
     return 0;
 }
 
-/* A socket for packets, and the address of `name` for it. */
-static int socket_at(int dirfd, const char *name, struct sockaddr_un *ret_address)
+/* A socket, and the address of `name` for it. */
+static int socket_at(int dirfd, const char *name, int type, struct sockaddr_un *ret_address)
 {
     int r = address_at(dirfd, name, ret_address), fd;
 
     if (r < 0)
         return r;
-    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     return fd < 0 ? -errno : fd;
+}
+
+/* In place of what has that name. */
+static int bind_at(int fd, int dirfd, const char *name, const struct sockaddr_un *sa, mode_t mode)
+{
+    if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+        return -errno;
+    if (fchmod(fd, mode) < 0) /* of a socket: the mode its name gets in bind(2) */
+        return -errno;
+    return bind(fd, (const struct sockaddr *) sa, sizeof(*sa)) < 0 ? -errno : 0;
 }
 
 int socket_listen_at(int dirfd, const char *name)
 {
     struct sockaddr_un sa;
-    _cleanup_close_ int fd = socket_at(dirfd, name, &sa);
+    _cleanup_close_ int fd = socket_at(dirfd, name, SOCK_SEQPACKET, &sa);
+    int r = fd < 0 ? fd : bind_at(fd, dirfd, name, &sa, 0600);
+
+    if (r < 0)
+        return r;
+    return listen(fd, 16) < 0 ? -errno : TAKE_FD(fd);
+}
+
+int socket_receive_at(int dirfd, const char *name)
+{
+    struct sockaddr_un sa;
+    _cleanup_close_ int fd = socket_at(dirfd, name, SOCK_DGRAM, &sa);
+    mode_t mask;
+    int r, on = 1;
 
     if (fd < 0)
         return fd;
-    if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+    if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
         return -errno;
-    if (fchmod(fd, 0600) < 0) /* of a socket: the mode its name gets in bind(2) */
-        return -errno;
-    if (bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 || listen(fd, 16) < 0)
-        return -errno;
-    return TAKE_FD(fd);
+    mask = umask(0);
+    r = bind_at(fd, dirfd, name, &sa, 0666);
+    umask(mask);
+    return r < 0 ? r : TAKE_FD(fd);
 }
 
 int socket_connect_at(int dirfd, const char *name)
 {
     struct sockaddr_un sa;
-    _cleanup_close_ int fd = socket_at(dirfd, name, &sa);
+    _cleanup_close_ int fd = socket_at(dirfd, name, SOCK_SEQPACKET, &sa);
 
     if (fd < 0)
         return fd;

@@ -18,7 +18,10 @@ ssize_t socket_receive_fd(int sock, void *buf, size_t size, int *ret_fd);
 /* A listening SOCK_SEQPACKET socket `name` in `dirfd`, mode 0600; one that is there already is replaced. */
 int socket_listen_at(int dirfd, const char *name);
 
-/* Connects to it. -ENOENT or -ECONNREFUSED: nobody listens. */
+/* A SOCK_DGRAM socket `name` in `dirfd` that everybody may send to who can reach it, with the sender's credentials (SO_PASSCRED). */
+int socket_receive_at(int dirfd, const char *name);
+
+/* Connects to the one of socket_listen_at(). -ENOENT or -ECONNREFUSED: nobody listens. */
 int socket_connect_at(int dirfd, const char *name);
 
 /* Connects to a SOCK_STREAM listener at `path`, of any length, that a caller of ours has made. Returns an fd. */
