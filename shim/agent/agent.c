@@ -21,11 +21,11 @@ static const struct {
     {"build", agent_parse_build, NEEDED},         {"run", agent_parse_run, NEEDED},
     {"state", agent_parse_state, DEFAULTED},      {"network", agent_parse_network, DEFAULTED},
     {"sockets", agent_parse_sockets, DEFAULTED},  {"probes", agent_parse_probes, NEEDED},
-    {"gate", agent_parse_gate, DEFAULTED},        {"sessions", agent_parse_sessions, OPTIONAL},
-    {"evidence", agent_parse_evidence, OPTIONAL}, {"replay", agent_parse_replay, OPTIONAL},
-    {"limits", agent_parse_limits, DEFAULTED},    {"coder", agent_parse_coder, DEFAULTED},
-    {"consent", agent_parse_consent, DEFAULTED},  {"webhooks", agent_parse_webhooks, OPTIONAL},
-    {"landlock", agent_parse_landlock, OPTIONAL},
+    {"gate", agent_parse_gate, DEFAULTED},        {"drain", agent_parse_drain, DEFAULTED},
+    {"sessions", agent_parse_sessions, OPTIONAL}, {"evidence", agent_parse_evidence, OPTIONAL},
+    {"replay", agent_parse_replay, OPTIONAL},     {"limits", agent_parse_limits, DEFAULTED},
+    {"coder", agent_parse_coder, DEFAULTED},      {"consent", agent_parse_consent, DEFAULTED},
+    {"webhooks", agent_parse_webhooks, OPTIONAL}, {"landlock", agent_parse_landlock, OPTIONAL},
 };
 
 bool agent_name_valid(const char *name)
@@ -52,9 +52,7 @@ Agent *agent_free(Agent *a)
     free_env(a->run_env);
     free(a->network_allow);
     agent_free_landlock(a);
-    free(a->startup.argv);
-    free(a->readiness.argv);
-    free(a->liveness.argv);
+    agent_free_probes(a);
     free(a->rules);
     free(a->replay_argv);
     free(a->trace_argv);

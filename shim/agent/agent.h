@@ -16,37 +16,54 @@
 #include "runtime/base/error.h"
 #include "runtime/box/landlock.h"
 
-typedef enum ProbeKind { PROBE_NONE, PROBE_HTTP, PROBE_EXEC, PROBE_TCP } ProbeKind;
+typedef enum ProbeKind { PROBE_NONE, PROBE_HTTP, PROBE_EXEC, PROBE_TCP, PROBE_GRPC } ProbeKind;
 
 /* Names, units and defaults are those of Kubernetes, but for the gate's (see probes.c). */
 typedef struct ProbeSpec {
     ProbeKind kind;
-    const char *host; /* HTTP, TCP: NULL is 127.0.0.1 */
+    const char *host; /* HTTP, TCP, gRPC: an address; NULL is 127.0.0.1 */
     uint16_t port;
-    const char *path; /* HTTP */
-    /* HTTP: an object; each member must be in the answer's JSON body with this value; $MOSS_NONCE and $MOSS_GENERATION stand for those of the
-     * incarnation. NULL: any body */
+    const char *
+        socket; /* HTTP: a UNIX socket of the container in place of host and port; "@name": an abstract one. NULL: none */
+    const char *path;    /* HTTP */
+    const char *service; /* gRPC: "" is the server as a whole */
+    char *send;          /* HTTP: the body of a POST; NULL: it is a GET */
+    bool sends_json;
+    /* HTTP, what must come back. `status` 0: any from 200 to 399. `body`, `contains`: NULL: any. json_body: an object; each member must be in the
+     * answer's JSON body with this value; $MOSS_NONCE and $MOSS_GENERATION stand for those of the incarnation. NULL: any */
+    unsigned status;
+    const char *body, *contains;
     json_t *json_body;
     const char **argv; /* exec, NULL-terminated */
-    unsigned initial_delay_seconds, period_seconds, timeout_seconds, success_threshold, failure_threshold;
+    unsigned initial_delay_seconds, timeout_seconds, success_threshold, failure_threshold;
+    unsigned period_seconds, settled_period_seconds; /* in the gate, and when it is passed */
 } ProbeSpec;
+
+#define AGENT_ACCEPTANCE_MAX 16U
+
+/* A request whose answer is known, made once in the gate of a candidate. */
+typedef struct AcceptanceSpec {
+    const char *name;
+    bool required; /* else a failure is only recorded */
+    ProbeSpec probe;
+} AcceptanceSpec;
 
 typedef struct GateSpec {
     unsigned min_ready_seconds, gate_timeout_seconds, drain_timeout_seconds, swap_budget_seconds, bake_seconds,
         bake_max_restarts;
 } GateSpec;
 
+/* What of a swap's budget is for cloning the state. */
+#define AGENT_CLONE_SECONDS 15U
+
+/* How an agent is told to end. */
+typedef struct DrainSpec {
+    ProbeSpec message; /* a POST; PROBE_NONE: there is none. The signal follows when it is not answered */
+    int signal;
+} DrainSpec;
+
 /* NETWORK_ENGINE: the agent lives in a container that an engine makes, whatever network that has */
 typedef enum NetworkMode { NETWORK_NONE, NETWORK_HOST, NETWORK_VETH, NETWORK_ENGINE } NetworkMode;
-
-/* On which state the old generation runs after a roll-back from a candidate that may have served clients. */
-typedef enum StatePolicy {
-    STATE_AUTO,    /* on the candidate's where the old generation can read it (shim/swap/schema.h), else on its own */
-    STATE_KEEP,    /* on the candidate's; on its own if it does not come up there */
-    STATE_RESTORE, /* on its own */
-    STATE_HALT,    /* nothing is started: the operator decides */
-} StatePolicy;
-
 typedef enum SocketMode { SOCKETS_NONE, SOCKETS_TRANSPARENT, SOCKETS_LISTEN_FDS } SocketMode;
 
 typedef struct EvidenceRule {
@@ -70,7 +87,6 @@ typedef struct Agent {
     gid_t run_gid;
     const char *state_path;      /* in the container */
     const char *state_directory; /* on the host: what the first epoch starts from; NULL: empty */
-    StatePolicy state_policy;
     NetworkMode network;
     /* veth: the container's address with prefix length, e.g. 10.88.0.2/30; its peer is the other end of the /30 */
     const char *network_address;
@@ -78,7 +94,12 @@ typedef struct Agent {
     SocketMode sockets;
     const LandlockPlan *landlock; /* of the agent, its exec probes, and the agent in a trial; NULL: none */
     ProbeSpec startup, readiness, liveness;
+    AcceptanceSpec *acceptance;
+    size_t n_acceptance;
+    bool notify;               /* it says READY=1, as sd_notify(3) does */
+    unsigned watchdog_seconds; /* it says WATCHDOG=1 at least this often; 0: it need not */
     GateSpec gate;
+    DrainSpec drain;
     /* sessions: JSONL by field map. NULL: this agent is kept, but not evolved; see agent_can_evolve() */
     const char *sessions_directory, *sessions_glob; /* below the state volume */
     const char *field_type, *field_text, *field_user, *field_session;
@@ -92,9 +113,8 @@ typedef struct Agent {
     const char **replay_argv, **trace_argv; /* trace_argv NULL: no tracing */
     unsigned replay_turn_timeout_seconds, replay_timeout_seconds;
     uint64_t limit_memory, limit_processes, limit_disk;
-    unsigned limit_generations; /* that have served and are kept for a way back, the current one among them */
-    const char *coder_adapter;  /* search, command */
-    const char **coder_argv;    /* command: what is run; a path in its box, where coder_directory is /coder */
+    const char *coder_adapter; /* search, command */
+    const char **coder_argv;   /* command: what is run; a path in its box, where coder_directory is /coder */
     const char *coder_directory;
     unsigned coder_timeout_seconds;
     const char **protected_globs;   /* fnmatch(3) patterns of paths that no candidate may touch; never NULL */
@@ -109,6 +129,12 @@ typedef struct Agent {
 int agent_load(const char *path, Agent **ret, Error *e);
 Agent *agent_free(Agent *agent);
 DEFINE_TRIVIAL_CLEANUP(Agent *, agent_free)
+
+/* Does it speak to a socket of ours (shim/probe/notify.h)? */
+static inline bool agent_notifies(const Agent *agent)
+{
+    return agent->notify || agent->watchdog_seconds > 0;
+}
 
 /* Has it all that an evolution needs: sessions, evidence rules, replay? The error names what is missing. */
 int agent_can_evolve(const Agent *agent, Error *e);

@@ -1,122 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Probes and the gate. Names and defaults are those of Kubernetes but for what a gate needs to be quick: the startup and readiness probes
+/* Probes. Names and defaults are those of Kubernetes but for what a gate needs to be quick: the startup and readiness probes
  * ask every second, and readiness wants three answers in a row. */
 
-#include <arpa/inet.h>
-#include <limits.h>
 #include <stdio.h>
 
 #include "sections.h"
 
-/* What cloning the state volume may take before it counts against the swap's budget. */
-#define CLONE_SECONDS 15U
-
-static int parse_host(ProbeSpec *p, const Section *s, Error *e)
-{
-    struct in6_addr in6;
-    struct in_addr in4;
-    int r = json_want_string(s->o, s->at, "host", &p->host, e);
-
-    if (r < 0 || !p->host)
-        return r;
-    /* A name would make the gate depend on a resolver outside the sandbox. */
-    if (inet_pton(AF_INET, p->host, &in4) != 1 && inet_pton(AF_INET6, p->host, &in6) != 1)
-        return section_error(s, "host", e, "\"%.100s\" must be an address, not a name", p->host);
-    return 0;
-}
-
-static int parse_port(ProbeSpec *p, const Section *s, Error *e)
-{
-    int64_t port = 0;
-    int r = json_need_integer(s->o, s->at, "port", 1, 65535, &port, e);
-
-    p->port = (uint16_t) port;
-    return r < 0 ? r : parse_host(p, s, e);
-}
-
-static int parse_http(ProbeSpec *p, const Section *s, Error *e)
-{
-    static const char *const known[] = {"host", "port", "path", "jsonBody", NULL};
-    int r = json_only(s->o, s->at, known, e);
-
-    p->kind = PROBE_HTTP;
-    p->path = "/";
-    if (r >= 0)
-        r = parse_port(p, s, e);
-    if (r >= 0)
-        r = json_want_string(s->o, s->at, "path", &p->path, e);
-    if (r >= 0)
-        r = json_want(s->o, s->at, "jsonBody", JSON_OBJECT, &p->json_body, e);
-    if (r < 0)
-        return r;
-    for (const char *c = p->path; *c; c++)
-        if (*c <= ' ' || *c > '~')
-            return section_error(s, "path", e, "must be printable ASCII without spaces");
-    if (p->path[0] != '/' || strlen(p->path) > 1024)
-        return section_error(s, "path", e, "must start with / and have at most 1024 characters");
-    return 0;
-}
-
-static int parse_tcp(ProbeSpec *p, const Section *s, Error *e)
-{
-    static const char *const known[] = {"host", "port", NULL};
-    int r = json_only(s->o, s->at, known, e);
-
-    p->kind = PROBE_TCP;
-    return r < 0 ? r : parse_port(p, s, e);
-}
-
-static int parse_exec(ProbeSpec *p, const Section *s, Error *e)
-{
-    static const char *const known[] = {"command", NULL};
-    int r = json_only(s->o, s->at, known, e);
-
-    p->kind = PROBE_EXEC;
-    return r < 0 ? r : section_command(s, "command", true, &p->argv, e);
-}
-
-static int parse_handler(ProbeSpec *p, const Section *s, Error *e)
-{
-    static const struct {
-        const char *key;
-        int (*parse)(ProbeSpec *p, const Section *s, Error *e);
-    } handlers[] = {{"httpGet", parse_http}, {"tcpSocket", parse_tcp}, {"exec", parse_exec}};
-    unsigned n = 0;
-
-    for (size_t i = 0; i < ARRAY_SIZE(handlers); i++) {
-        char path[100];
-        json_t *o = NULL;
-        Section handler;
-        int r = json_want(s->o, s->at, handlers[i].key, JSON_OBJECT, &o, e);
-
-        if (r < 0)
-            return r;
-        if (!o)
-            continue;
-        if (n++)
-            return section_error(s, handlers[i].key, e, "a probe has one of httpGet, tcpSocket and exec");
-        snprintf(path, sizeof(path), "%s.%s", s->at.path, handlers[i].key);
-        handler = (Section){o, {s->at.file, path}, s->base};
-        r = handlers[i].parse(p, &handler, e);
-        if (r < 0)
-            return r;
-    }
-    if (n == 0)
-        return error_setf(e, -EINVAL, "%s: %s: needs one of httpGet, tcpSocket and exec", s->at.file, s->at.path);
-    return 0;
-}
+#define SETTLED_PERIOD 10U
+#define ACCEPTANCE_TIMEOUT 10U
+#define WATCHDOG_TIMEOUT 30U
 
 static int parse_probe(ProbeSpec *p, const Section *s, bool may_want_several, Error *e)
 {
-    static const char *const known[] = {
-        "httpGet",          "tcpSocket",        "exec", "initialDelaySeconds", "periodSeconds", "timeoutSeconds",
-        "successThreshold", "failureThreshold", NULL};
+    static const char *const known[] = {SECTION_HANDLERS,
+                                        "initialDelaySeconds",
+                                        "periodSeconds",
+                                        "timeoutSeconds",
+                                        "successThreshold",
+                                        "failureThreshold",
+                                        NULL};
     int64_t success = p->success_threshold, failure = p->failure_threshold;
     int r = json_only(s->o, s->at, known, e);
 
     if (r >= 0)
-        r = parse_handler(p, s, e);
+        r = section_handler(s, false, p, e);
     if (r >= 0)
         r = section_seconds(s, "initialDelaySeconds", 0, &p->initial_delay_seconds, e);
     if (r >= 0)
@@ -129,19 +37,93 @@ static int parse_probe(ProbeSpec *p, const Section *s, bool may_want_several, Er
         r = json_want_integer(s->o, s->at, "failureThreshold", 1, 100000, &failure, e);
     p->success_threshold = (unsigned) success;
     p->failure_threshold = (unsigned) failure;
+    p->settled_period_seconds = json_object_get(s->o, "periodSeconds") ? p->period_seconds : SETTLED_PERIOD;
     return r;
+}
+
+/* ---- acceptance ---- */
+
+static int parse_acceptance(AcceptanceSpec *a, const Section *s, Error *e)
+{
+    static const char *const known[] = {SECTION_HANDLERS, "httpPost", "name", "level", "timeoutSeconds", NULL};
+    const char *level = "required";
+    int r = json_only(s->o, s->at, known, e);
+
+    a->probe.timeout_seconds = ACCEPTANCE_TIMEOUT;
+    a->probe.success_threshold = a->probe.failure_threshold = 1;
+    if (r >= 0)
+        r = json_need_string(s->o, s->at, "name", &a->name, e);
+    if (r >= 0 && !agent_name_valid(a->name))
+        return section_error(s, "name", e, "\"%.100s\" must be of a-z, 0-9 and -, at most 32", a->name);
+    if (r >= 0)
+        r = json_want_string(s->o, s->at, "level", &level, e);
+    if (r >= 0 && !streq(level, "required") && !streq(level, "wanted"))
+        return section_error(s, "level", e, "\"%.60s\" must be required or wanted", level);
+    if (r >= 0)
+        r = section_seconds(s, "timeoutSeconds", 1, &a->probe.timeout_seconds, e);
+    a->required = streq(level, "required");
+    return r < 0 ? r : section_handler(s, true, &a->probe, e);
+}
+
+static int parse_all_acceptance(Agent *a, const Section *s, Error *e)
+{
+    json_t *list = NULL;
+    int r = json_want(s->o, s->at, "acceptance", JSON_ARRAY, &list, e);
+
+    if (r < 0 || !list)
+        return r;
+    if (json_array_size(list) > AGENT_ACCEPTANCE_MAX)
+        return section_error(s, "acceptance", e, "has %zu checks, at most %u are made", json_array_size(list),
+                             AGENT_ACCEPTANCE_MAX);
+    a->acceptance = calloc(json_array_size(list) + 1, sizeof(*a->acceptance));
+    if (!a->acceptance)
+        return error_errnof(e, -ENOMEM, "%s", s->at.file);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *o = json_array_get(list, i);
+        char path[60];
+
+        snprintf(path, sizeof(path), "probes.acceptance[%zu]", i);
+        if (!json_is_object(o))
+            return error_setf(e, -EINVAL, "%s: %s: must be an object", s->at.file, path);
+        a->n_acceptance++; /* also when it fails: what it holds is freed */
+        r = parse_acceptance(&a->acceptance[i], &(Section){o, {s->at.file, path}, s->base}, e);
+        if (r < 0)
+            return r;
+        for (size_t k = 0; k < i; k++)
+            if (streq(a->acceptance[k].name, a->acceptance[i].name))
+                return error_setf(e, -EINVAL, "%s: %s.name: \"%s\" is there twice", s->at.file, path,
+                                  a->acceptance[i].name);
+    }
+    return 0;
+}
+
+/* ---- what the agent says of itself ---- */
+
+static int parse_watchdog(Agent *a, const Section *s, Error *e)
+{
+    static const char *const known[] = {"timeoutSeconds", NULL};
+    json_t *o = NULL;
+    Section watchdog;
+    int r = json_want(s->o, s->at, "watchdog", JSON_OBJECT, &o, e);
+
+    if (r < 0 || !o)
+        return r;
+    watchdog = (Section){o, {s->at.file, "probes.watchdog"}, s->base};
+    r = json_only(o, watchdog.at, known, e);
+    a->watchdog_seconds = WATCHDOG_TIMEOUT;
+    return r < 0 ? r : section_seconds(&watchdog, "timeoutSeconds", 1, &a->watchdog_seconds, e);
 }
 
 static bool is_external(const ProbeSpec *p)
 {
-    return p->kind == PROBE_HTTP || p->kind == PROBE_TCP;
+    return p->kind != PROBE_NONE && p->kind != PROBE_EXEC;
 }
 
-int agent_parse_probes(Agent *a, const Section *s, Error *e)
+static int parse_roles(Agent *a, const Section *s, Error *e)
 {
-    static const char *const known[] = {"startupProbe", "readinessProbe", "livenessProbe", NULL};
+    static const char *const names[] = {"startupProbe", "readinessProbe", "livenessProbe"};
     ProbeSpec *const specs[] = {&a->startup, &a->readiness, &a->liveness};
-    int r = json_only(s->o, s->at, known, e);
+    int r = 0;
 
     a->startup =
         (ProbeSpec){.period_seconds = 1, .timeout_seconds = 1, .success_threshold = 1, .failure_threshold = 20};
@@ -153,83 +135,54 @@ int agent_parse_probes(Agent *a, const Section *s, Error *e)
         char path[40];
         json_t *o = NULL;
 
-        r = json_want(s->o, s->at, known[i], JSON_OBJECT, &o, e);
+        r = json_want(s->o, s->at, names[i], JSON_OBJECT, &o, e);
         if (r < 0 || !o)
             continue;
-        snprintf(path, sizeof(path), "probes.%s", known[i]);
+        snprintf(path, sizeof(path), "probes.%s", names[i]);
         r = parse_probe(specs[i], &(Section){o, {s->at.file, path}, s->base}, specs[i] == &a->readiness, e);
     }
+    return r;
+}
+
+int agent_parse_probes(Agent *a, const Section *s, Error *e)
+{
+    static const char *const known[] = {
+        "startupProbe", "readinessProbe", "livenessProbe", "acceptance", "notify", "watchdog", NULL};
+    int r = json_only(s->o, s->at, known, e);
+
+    if (r >= 0)
+        r = parse_roles(a, s, e);
+    if (r >= 0)
+        r = parse_all_acceptance(a, s, e);
+    if (r >= 0)
+        r = json_want_bool(s->o, s->at, "notify", &a->notify, e);
+    if (r >= 0)
+        r = parse_watchdog(a, s, e);
     if (r < 0)
         return r;
     if (a->readiness.kind == PROBE_NONE)
         return section_error(s, "readinessProbe", e, "is missing: without it no swap could be judged");
     if (!is_external(&a->startup) && !is_external(&a->readiness) && !is_external(&a->liveness))
         return error_setf(e, -EINVAL,
-                          "%s: probes: one must be httpGet or tcpSocket: an exec probe runs the candidate's own code",
+                          "%s: probes: one must be httpGet, tcpSocket or grpc: an exec probe runs the candidate's own "
+                          "code",
                           s->at.file);
     return 0;
 }
 
-/* ---- the gate ---- */
-
-/* 64 bits: a day times a hundred thousand does not fit into 32. */
-static int check_timings(const Agent *a, const Section *s, Error *e)
+static void probe_done(ProbeSpec *p)
 {
-    const ProbeSpec *startup = &a->startup, *readiness = &a->readiness, *liveness = &a->liveness;
-    const GateSpec *g = &a->gate;
-    uint64_t gate = (uint64_t) readiness->initial_delay_seconds +
-                    (uint64_t) readiness->period_seconds * readiness->success_threshold + g->min_ready_seconds;
-    uint64_t bake = (uint64_t) liveness->initial_delay_seconds +
-                    (uint64_t) liveness->period_seconds * liveness->failure_threshold + liveness->timeout_seconds;
-    uint64_t budget = (uint64_t) g->drain_timeout_seconds + CLONE_SECONDS + g->gate_timeout_seconds;
-
-    if (startup->kind != PROBE_NONE)
-        gate += startup->initial_delay_seconds + (uint64_t) startup->period_seconds * startup->failure_threshold;
-    if (g->gate_timeout_seconds < gate)
-        return section_error(s, "gateTimeoutSeconds", e, "is %u, but the probes may need %llu before they have judged",
-                             g->gate_timeout_seconds, (unsigned long long) gate);
-    if (liveness->kind != PROBE_NONE && g->bake_seconds < bake)
-        return section_error(s, "bakeSeconds", e, "is %u, but the livenessProbe needs %llu to see a failure",
-                             g->bake_seconds, (unsigned long long) bake);
-    if (g->swap_budget_seconds < budget)
-        return section_error(s, "swapBudgetSeconds", e,
-                             "is %u, but draining, cloning the state (%u) and the gate may take %llu",
-                             g->swap_budget_seconds, CLONE_SECONDS, (unsigned long long) budget);
-    return 0;
+    free(p->argv);
+    free(p->send);
 }
 
-int agent_parse_gate(Agent *a, const Section *s, Error *e)
+void agent_free_probes(Agent *a)
 {
-    static const char *const known[] = {"minReadySeconds",
-                                        "gateTimeoutSeconds",
-                                        "drainTimeoutSeconds",
-                                        "swapBudgetSeconds",
-                                        "bakeSeconds",
-                                        "bakeMaxRestarts",
-                                        NULL};
-    GateSpec *g = &a->gate;
-    int64_t restarts = 0;
-    int r = json_only(s->o, s->at, known, e);
-
-    *g = (GateSpec){.min_ready_seconds = 3,
-                    .gate_timeout_seconds = 40,
-                    .drain_timeout_seconds = 10,
-                    .swap_budget_seconds = 70,
-                    .bake_seconds = 300};
-    if (r >= 0)
-        r = section_seconds(s, "minReadySeconds", 0, &g->min_ready_seconds, e);
-    if (r >= 0)
-        r = section_seconds(s, "gateTimeoutSeconds", 1, &g->gate_timeout_seconds, e);
-    if (r >= 0)
-        r = section_seconds(s, "drainTimeoutSeconds", 0, &g->drain_timeout_seconds, e);
-    if (r >= 0)
-        r = section_seconds(s, "swapBudgetSeconds", 1, &g->swap_budget_seconds, e);
-    if (r >= 0)
-        r = section_seconds(s, "bakeSeconds", 0, &g->bake_seconds, e);
-    if (r >= 0)
-        r = json_want_integer(s->o, s->at, "bakeMaxRestarts", 0, 1000, &restarts, e);
-    if (r < 0)
-        return r;
-    g->bake_max_restarts = (unsigned) restarts;
-    return check_timings(a, s, e);
+    probe_done(&a->startup);
+    probe_done(&a->readiness);
+    probe_done(&a->liveness);
+    for (size_t i = 0; i < a->n_acceptance; i++)
+        probe_done(&a->acceptance[i].probe);
+    free(a->acceptance);
+    probe_done(&a->drain.message);
 }

@@ -31,13 +31,22 @@ int agent_parse_landlock(Agent *a, const Section *s, Error *e);
 void agent_free_landlock(Agent *a);
 /* probes.c */
 int agent_parse_probes(Agent *a, const Section *s, Error *e);
+void agent_free_probes(Agent *a);
+/* gate.c */
 int agent_parse_gate(Agent *a, const Section *s, Error *e);
+int agent_parse_drain(Agent *a, const Section *s, Error *e);
 /* evidence.c */
 int agent_parse_sessions(Agent *a, const Section *s, Error *e);
 int agent_parse_evidence(Agent *a, const Section *s, Error *e);
 int agent_parse_replay(Agent *a, const Section *s, Error *e);
 
 /* ---- helpers ---- */
+
+/* handlers.c: the one handler that `s` names, one of SECTION_HANDLERS and, with `may_post`, httpPost. */
+int section_handler(const Section *s, bool may_post, ProbeSpec *p, Error *e);
+#define SECTION_HANDLERS "httpGet", "tcpSocket", "exec", "grpc"
+/* That handler alone, whose object `s` is. */
+int section_http_post(const Section *s, ProbeSpec *p, Error *e);
 
 int section_error(const Section *s, const char *key, Error *e, const char *fmt, ...) _printf_(4, 5);
 

@@ -5,10 +5,11 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/json.h"
 
-static void on_rehearsed(bool passed, const char *why, void *userdata)
+static void on_rehearsed(bool passed, const char *why, json_t *blame, void *userdata)
 {
     Drive *d = userdata;
 
+    drive_set_blame(d, blame);
     drive_feed(d, passed ? EVENT_REHEARSED : EVENT_ABORT, why);
 }
 

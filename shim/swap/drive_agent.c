@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <poll.h>
-#include <signal.h>
 
 #include "drive_internal.h"
 #include "epoch.h"
@@ -11,7 +10,6 @@
 #include "shim/init/protocol.h"
 
 #define LOG_TAG (INIT_TAGS_MAX - 1)
-#define KILL_TIMEOUT (10 * USEC_PER_SEC)
 #define BACKOFF_FIRST (200 * USEC_PER_MSEC)
 #define BACKOFF_MAX (30 * USEC_PER_SEC)
 
@@ -91,7 +89,6 @@ int drive_set_egress(const Drive *d, Error *e)
 
 void drive_forget_agent(Drive *d)
 {
-    loop_cancel(&d->drain_timer);
     loop_cancel(&d->bake_timer);
     loop_cancel(&d->start_timer);
     d->incarnation = incarnation_free(d->incarnation);
@@ -106,15 +103,6 @@ void drive_kill_agent(Drive *d)
         drive_set_trouble(d, e.text);
 }
 
-static void on_drain_time(uint32_t events, void *userdata)
-{
-    Drive *d = userdata;
-
-    (void) events;
-    log_line(d->log, "the agent has not ended %u s after SIGTERM", d->spec.agent->gate.drain_timeout_seconds);
-    (void) cgroup_kill(d->container->cgroup_agent, KILL_TIMEOUT); /* its exit is the event */
-}
-
 void drive_drain_agent(Drive *d)
 {
     if (!d->incarnation || incarnation_pid(d->incarnation) == 0) {
@@ -122,10 +110,8 @@ void drive_drain_agent(Drive *d)
         return;
     }
     loop_cancel(&d->bake_timer);
-    incarnation_signal(d->incarnation, SIGTERM);
+    incarnation_drain(d->incarnation);
     hold_wait(d->hold);
-    (void) loop_timer(d->spec.loop, clock_now() + d->spec.agent->gate.drain_timeout_seconds * USEC_PER_SEC,
-                      on_drain_time, d, &d->drain_timer);
 }
 
 /* ---- what happens to it ---- */
@@ -136,11 +122,22 @@ static bool untouched(const Drive *d)
     return d->head.state == SWAP_STEADY || d->head.state == SWAP_PREPARED;
 }
 
+/* For the record of the swap. */
+static void note_probes(Drive *d, IncarnationEvent event)
+{
+    if (event == INCARNATION_NOT_READY || event == INCARNATION_FAILED)
+        drive_set_blame(d, incarnation_blame(d->incarnation));
+    if (event == INCARNATION_READY && d->head.state == SWAP_TRYING) {
+        json_decref(d->unmet);
+        d->unmet = incarnation_unmet(d->incarnation);
+    }
+}
+
 static void on_event(IncarnationEvent event, const char *why, void *userdata)
 {
     Drive *d = userdata;
 
-    if (event == INCARNATION_DIED || event == INCARNATION_FAILED)
+    if (event == INCARNATION_DIED || event == INCARNATION_FAILED || event == INCARNATION_OVERDUE)
         log_line(d->log, "%s", why);
     if (d->stopping) {
         if (event == INCARNATION_DIED)
@@ -149,7 +146,10 @@ static void on_event(IncarnationEvent event, const char *why, void *userdata)
     }
     if (d->head.state == SWAP_DRAINING && event != INCARNATION_DIED)
         return; /* one that is told to end may well stop answering */
+    note_probes(d, event);
     switch (event) {
+    case INCARNATION_OVERDUE:
+        break;
     case INCARNATION_READY:
         d->failures = 0;
         hold_ready(d->hold);
@@ -185,6 +185,7 @@ static int start_now(Drive *d, Error *e)
                             .filter = &d->filter,
                             .hold = d->spec.agent->sockets == SOCKETS_TRANSPARENT ? d->hold : NULL,
                             .generation = side->generation,
+                            .candidate = d->head.state == SWAP_TRYING,
                             .state = state,
                             .event = on_event,
                             .userdata = d};

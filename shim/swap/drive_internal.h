@@ -17,7 +17,6 @@
 typedef struct Queued {
     SwapEventKind kind;
     char reason[200], generation[DIGEST_SIZE];
-    int64_t epoch;
 } Queued;
 
 struct Drive {
@@ -31,7 +30,7 @@ struct Drive {
     SeccompFilter filter;
     Incarnation *incarnation;
     Rehearsal *rehearsal;
-    LoopSource *drain_timer, *bake_timer, *start_timer;
+    LoopSource *bake_timer, *start_timer;
     unsigned failures; /* in a row, while no swap goes on: for the backoff */
     unsigned restarts;
     uint64_t since;
@@ -44,6 +43,7 @@ struct Drive {
     char consent[DIGEST_SIZE];
     bool rehearse;
     uint64_t pause_start, pause_end;
+    json_t *blame, *unmet; /* see incarnation.h; NULL: none */
 };
 
 /* Something has happened. Events that the actions of a step give wait until that step is over. */
@@ -53,6 +53,9 @@ void drive_act(Drive *d, SwapAction action);
 
 /* What went wrong without stopping anything: the status shows it. */
 void drive_set_trouble(Drive *d, const char *what);
+
+/* The probe that has failed, for the record: takes it. */
+void drive_set_blame(Drive *d, json_t *probe);
 
 /* The container of an earlier shim with what its moss-init kept, or a new one. Also opens the log. */
 int drive_open_container(Drive *d, Error *e);

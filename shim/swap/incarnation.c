@@ -5,32 +5,29 @@
 #include <sys/random.h>
 #include <sys/wait.h>
 
+#include "drain.h"
 #include "pivot.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/process.h"
+#include "runtime/base/socket.h"
 #include "runtime/base/strbuf.h"
 #include "runtime/box/cgroup.h"
-#include "shim/probe/probe.h"
+#include "shim/probe/checks.h"
 #include "spawn.h"
 
-typedef struct Role {
-    Incarnation *incarnation;
-    ProbeRole role;
-    Probe *probe;
-} Role;
+#define NOTIFY_SOCKET "notify.sock"
 
 struct Incarnation {
     IncarnationSpec spec;
     char generation[DIGEST_SIZE], nonce[33];
     const char **env;
-    char *env_generation, *env_nonce;
+    char *own_env[4]; /* what MOSS adds to the agent's */
     Spawned process;
-    LoopSource *exit_source, *notify_source, *timer;
-    Health health;
+    LoopSource *exit_source, *notify_source;
     ProbeContext context;
-    Role roles[PROBE_ROLES];
-    HealthVerdict told;
+    Checks *checks;
+    Drain *drain;
 };
 
 pid_t incarnation_pid(const Incarnation *i)
@@ -40,90 +37,91 @@ pid_t incarnation_pid(const Incarnation *i)
 
 bool incarnation_ready(const Incarnation *i)
 {
-    return i->health.ready;
-}
-
-void incarnation_signal(Incarnation *i, int sig)
-{
-    if (i->process.pidfd >= 0)
-        (void) pidfd_signal(i->process.pidfd, sig);
+    return checks_ready(i->checks);
 }
 
 Incarnation *incarnation_free(Incarnation *i)
 {
     if (!i)
         return NULL;
-    for (ProbeRole r = 0; r < PROBE_ROLES; r++)
-        probe_cancel(i->roles[r].probe);
+    drain_free(i->drain);
+    checks_free(i->checks);
     loop_cancel(&i->exit_source);
     loop_cancel(&i->notify_source);
-    loop_cancel(&i->timer);
     fd_closep(&i->process.pidfd);
     fd_closep(&i->process.notify);
-    free(i->env_generation);
-    free(i->env_nonce);
+    for (size_t k = 0; k < ARRAY_SIZE(i->own_env); k++)
+        free(i->own_env[k]);
     free(i->env);
     free(i);
     return NULL;
 }
 
+json_t *incarnation_probes(const Incarnation *i)
+{
+    return checks_to_json(i->checks);
+}
+
+json_t *incarnation_probe(const Incarnation *i, const char *name)
+{
+    return checks_probe_to_json(i->checks, name);
+}
+
+json_t *incarnation_blame(const Incarnation *i)
+{
+    return checks_blame(i->checks);
+}
+
+json_t *incarnation_unmet(const Incarnation *i)
+{
+    return checks_unmet(i->checks);
+}
+
+const char *incarnation_says(const Incarnation *i)
+{
+    return checks_status(i->checks);
+}
+
 /* ---- health ---- */
 
-static void schedule(Incarnation *i);
-
-static void tell(Incarnation *i)
+static void on_verdict(HealthVerdict verdict, const char *why, void *userdata)
 {
     static const IncarnationEvent events[] = {
         [HEALTH_READY] = INCARNATION_READY,
         [HEALTH_NOT_READY] = INCARNATION_NOT_READY,
         [HEALTH_FAILED] = INCARNATION_FAILED,
     };
-    char why[HEALTH_WHY_MAX] = "";
-    HealthVerdict v = health_verdict(&i->health, clock_now(), why);
+    Incarnation *i = userdata;
 
-    schedule(i);
-    if (v == i->told || v == HEALTH_PENDING || (v == HEALTH_READY && i->told == HEALTH_NOT_READY)) {
-        i->told = v;
-        return;
-    }
-    i->told = v;
-    i->spec.event(events[v], why, i->spec.userdata);
+    i->spec.event(events[verdict], why, i->spec.userdata);
 }
 
-static void on_probe(bool ok, const char *why, void *userdata)
-{
-    Role *role = userdata;
-
-    role->probe = NULL;
-    health_result(&role->incarnation->health, role->role, clock_now(), ok, why);
-    tell(role->incarnation);
-}
-
-static void on_time(uint32_t events, void *userdata)
+static void on_heard(const NotifyMessage *m, void *userdata)
 {
     Incarnation *i = userdata;
-    ProbeRole r;
-    uint64_t at;
 
-    (void) events;
-    while (health_next(&i->health, &r, &at) && at <= clock_now()) {
-        health_begin(&i->health, r);
-        if (probe_start(&i->context, i->health.probes[r].spec, on_probe, &i->roles[r], &i->roles[r].probe) < 0)
-            health_result(&i->health, r, clock_now(), false, "the probe could not be started");
-    }
-    tell(i);
+    if (!i->drain)
+        return;
+    if (m->stopping)
+        drain_stopping(i->drain);
+    if (m->extend_usec)
+        drain_extend(i->drain, m->extend_usec);
 }
 
-static void schedule(Incarnation *i)
+static void on_overdue(const char *why, void *userdata)
 {
-    uint64_t at = health_wake(&i->health), probe_at;
-    ProbeRole r;
+    Incarnation *i = userdata;
 
-    if (health_next(&i->health, &r, &probe_at))
-        at = MIN(at, probe_at);
-    loop_cancel(&i->timer);
-    if (at != UINT64_MAX)
-        (void) loop_timer(i->spec.loop, at, on_time, i, &i->timer);
+    i->spec.event(INCARNATION_OVERDUE, why, i->spec.userdata);
+}
+
+void incarnation_drain(Incarnation *i)
+{
+    DrainOrder order = {&i->context, i->process.pidfd, on_overdue, i};
+
+    checks_stop(i->checks);
+    if (!i->drain && drain_start(&order, &i->drain) < 0)
+        (void) pidfd_signal(i->process.pidfd, SIGKILL);
 }
 
 /* ---- the process ---- */
@@ -136,7 +134,7 @@ static void on_exit_status(uint32_t events, void *userdata)
 
     (void) events;
     loop_cancel(&i->exit_source);
-    loop_cancel(&i->timer);
+    checks_stop(i->checks);
     if (pidfd_wait(i->process.pidfd, UINT64_MAX, &status) < 0)
         snprintf(why, sizeof(why), "the agent has ended");
     else if (WIFSIGNALED(status))
@@ -159,27 +157,46 @@ static void on_socket_call(uint32_t events, void *userdata)
         loop_cancel(&i->notify_source); /* the last process under the filter is gone */
 }
 
+static int make_own_environment(Incarnation *i)
+{
+    const Agent *a = i->spec.agent;
+    unsigned char random[16];
+    size_t n = 0;
+
+    if (getrandom(random, sizeof(random), 0) != sizeof(random))
+        return -EIO;
+    for (size_t b = 0; b < sizeof(random); b++)
+        snprintf(i->nonce + 2 * b, 3, "%02x", random[b]);
+    i->own_env[n++] = xasprintf("MOSS_GENERATION=%s", i->generation);
+    i->own_env[n++] = xasprintf("MOSS_NONCE=%s", i->nonce);
+    if (agent_notifies(a))
+        i->own_env[n++] = strdup("NOTIFY_SOCKET=" CONTAINER_NOTIFY);
+    if (a->watchdog_seconds)
+        i->own_env[n++] = xasprintf("WATCHDOG_USEC=%llu", a->watchdog_seconds * USEC_PER_SEC);
+    while (n-- > 0)
+        if (!i->own_env[n])
+            return -ENOMEM;
+    return 0;
+}
+
 static int make_environment(Incarnation *i)
 {
     const char *const *given = (const char *const *) i->spec.agent->run_env;
-    unsigned char random[16];
     size_t n = 0, k = 0;
+    int r = make_own_environment(i);
 
+    if (r < 0)
+        return r;
     while (given[n])
         n++;
-    i->env = calloc(n + 3, sizeof(*i->env));
-    if (!i->env || getrandom(random, sizeof(random), 0) != sizeof(random))
-        return -ENOMEM;
-    for (size_t b = 0; b < sizeof(random); b++)
-        snprintf(i->nonce + 2 * b, 3, "%02x", random[b]);
-    i->env_generation = xasprintf("MOSS_GENERATION=%s", i->generation);
-    i->env_nonce = xasprintf("MOSS_NONCE=%s", i->nonce);
-    if (!i->env_generation || !i->env_nonce)
+    i->env = calloc(n + ARRAY_SIZE(i->own_env) + 1, sizeof(*i->env));
+    if (!i->env)
         return -ENOMEM;
     for (; k < n; k++)
         i->env[k] = given[k];
-    i->env[k++] = i->env_generation;
-    i->env[k] = i->env_nonce;
+    for (n = 0; n < ARRAY_SIZE(i->own_env); n++)
+        if (i->own_env[n])
+            i->env[k++] = i->own_env[n];
     return 0;
 }
 
@@ -226,24 +243,49 @@ static int start_process(Incarnation *i, Error *e)
     return r < 0 ? error_errnof(e, r, "event loop") : 0;
 }
 
+/* The root, with the socket that the agent speaks to, if it is one that does: *ret_notify. */
+static int pivot(const IncarnationSpec *s, int *ret_notify, Error *e)
+{
+    PivotSpec spec = {s->store, s->generation, s->state, s->agent->state_path, s->agent->limit_disk, -EBADF};
+    _cleanup_close_ int notify = -EBADF, file = -EBADF;
+    int dir = s->container->run_dir, r;
+
+    if (!agent_notifies(s->agent))
+        return container_pivot(s->container, &spec, e);
+    notify = socket_receive_at(dir, NOTIFY_SOCKET);
+    if (notify < 0)
+        return error_errnof(e, notify, NOTIFY_SOCKET);
+    spec.notify = file = openat(dir, NOTIFY_SOCKET, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0)
+        return error_errnof(e, -errno, NOTIFY_SOCKET);
+    r = container_pivot(s->container, &spec, e);
+    (void) unlinkat(dir, NOTIFY_SOCKET, 0); /* nobody else is to send there */
+    if (r < 0)
+        return r;
+    *ret_notify = TAKE_FD(notify);
+    return 0;
+}
+
 static int start(Incarnation *i, Error *e)
 {
     const IncarnationSpec *s = &i->spec;
-    PivotSpec pivot = {s->store, s->generation, s->state, s->agent->state_path, s->agent->limit_disk};
+    ChecksSpec checks = {
+        .context = &i->context, .candidate = s->candidate, .verdict = on_verdict, .heard = on_heard, .userdata = i};
+    _cleanup_close_ int notify = -EBADF;
     int r;
 
-    if (make_environment(i) < 0)
-        return error_errnof(e, -ENOMEM, "environment");
-    if ((r = container_pivot(s->container, &pivot, e)) < 0)
+    if ((r = make_environment(i)) < 0)
+        return error_errnof(e, r, "environment");
+    if ((r = pivot(s, &notify, e)) < 0)
         return r;
     if (s->hold)
         hold_begin(s->hold);
     if ((r = start_process(i, e)) < 0)
         return r;
     i->context = (ProbeContext){s->loop, s->container, s->agent, s->filter, i->env, i->nonce, i->generation};
-    health_init(&i->health, s->agent, clock_now());
-    schedule(i);
-    return 0;
+    checks.notify = TAKE_FD(notify);
+    r = checks_start(&checks, &i->checks);
+    return r < 0 ? error_errnof(e, r, "probes") : 0;
 }
 
 int incarnation_start(const IncarnationSpec *spec, Incarnation **ret, Error *e)
@@ -256,8 +298,6 @@ int incarnation_start(const IncarnationSpec *spec, Incarnation **ret, Error *e)
     i->spec = *spec;
     i->process = (Spawned){.pidfd = -EBADF, .notify = -EBADF};
     snprintf(i->generation, sizeof(i->generation), "%s", spec->generation);
-    for (ProbeRole p = 0; p < PROBE_ROLES; p++)
-        i->roles[p] = (Role){i, p, NULL};
     r = start(i, e);
     if (r < 0) {
         (void) container_clear(spec->container, &spec->container->cgroup_agent, NULL);

@@ -17,7 +17,8 @@ typedef enum IncarnationEvent {
     INCARNATION_DIED,  /* its first process has ended */
     INCARNATION_READY, /* the gate is passed: once */
     INCARNATION_NOT_READY,
-    INCARNATION_FAILED, /* gate not passed in time, or liveness failed: once, it runs on */
+    INCARNATION_FAILED,  /* gate not passed, or liveness or the watchdog failed: once, it runs on */
+    INCARNATION_OVERDUE, /* it has not ended within the time for its drain: it is being killed */
 } IncarnationEvent;
 
 typedef struct IncarnationSpec {
@@ -28,8 +29,9 @@ typedef struct IncarnationSpec {
     const SeccompFilter *filter;
     Hold *hold; /* NULL: sockets are not held */
     const char *generation;
-    int state;  /* directory of the epoch */
-    int output; /* where it prints to */
+    bool candidate; /* it has to pass the acceptance checks, too */
+    int state;      /* directory of the epoch */
+    int output;     /* where it prints to */
     /* Never called from within incarnation_start(). The incarnation may be freed in it. */
     void (*event)(IncarnationEvent event, const char *why, void *userdata);
     void *userdata;
@@ -40,7 +42,21 @@ int incarnation_start(const IncarnationSpec *spec, Incarnation **ret, Error *e);
 
 pid_t incarnation_pid(const Incarnation *i); /* in our PID namespace; 0 once it has died */
 bool incarnation_ready(const Incarnation *i);
-void incarnation_signal(Incarnation *i, int sig);
+
+/* Tells it to end, see drain.h; INCARNATION_DIED comes. It is probed no longer. */
+void incarnation_drain(Incarnation *i);
+
+/* [{"name":"readinessProbe","ok":true,"successes":4,"failures":0,"last":{…}}]: the probes that there are, each with its last result (results.h; the first bytes of
+ * its output). NULL: out of memory. */
+json_t *incarnation_probes(const Incarnation *i);
+/* {"name":…,"results":[…]}: all that is kept of one; NULL: there is no such probe. */
+json_t *incarnation_probe(const Incarnation *i, const char *name);
+/* {"name":…,"why":…,"output":…}: the probe for which it is not ready or has failed; null if it is none. */
+json_t *incarnation_blame(const Incarnation *i);
+/* ["acceptance.NAME: why"]: the acceptance checks that were only wanted, and failed. */
+json_t *incarnation_unmet(const Incarnation *i);
+/* What it last said of itself (STATUS=), "" if nothing. */
+const char *incarnation_says(const Incarnation *i);
 
 /* Forgets it; does not kill it (cgroup_kill() on the leaf does). */
 Incarnation *incarnation_free(Incarnation *i);

@@ -146,6 +146,21 @@ static int build_state(const Container *c, const PivotSpec *spec, Error *e)
     return r < 0 ? error_errnof(e, r, "state") : TAKE_FD(mnt);
 }
 
+/* A mount of that file alone; -EBADF where there is none. */
+static int build_notify(const PivotSpec *spec, Error *e)
+{
+    _cleanup_close_ int mnt = -EBADF;
+    int r;
+
+    if (spec->notify < 0)
+        return -EBADF;
+    mnt = mount_clone(spec->notify, e);
+    if (mnt < 0)
+        return mnt;
+    r = mount_add_attr(mnt, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    return r < 0 ? error_errnof(e, r, CONTAINER_NOTIFY) : TAKE_FD(mnt);
+}
+
 /* ---- in the container ---- */
 
 /* A copy of what is mounted at `path` in the root that is to go. The agent may have written to that root: it must be what we mounted there. */
@@ -179,9 +194,16 @@ static int fresh_shm(int dev, Error *e)
     return at < 0 ? at : 0;
 }
 
-static int move_in(int root, int state, const char *state_path, Error *e)
+/* What is made detached, on the host. */
+typedef struct Mounts {
+    int root, state, notify;
+} Mounts;
+
+static int move_in(const Mounts *m, const char *state_path, Error *e)
 {
-    _cleanup_close_ int proc = -EBADF, dev = -EBADF, at_proc = -EBADF, at_dev = -EBADF, at_state = -EBADF;
+    _cleanup_close_ int proc = -EBADF, dev = -EBADF, at_proc = -EBADF, at_dev = -EBADF, at_state = -EBADF,
+                        at_notify = -EBADF;
+    int root = m->root;
     int r;
 
     if ((proc = keep_mount("/proc", PROC_SUPER_MAGIC, false, e)) < 0)
@@ -196,22 +218,25 @@ static int move_in(int root, int state, const char *state_path, Error *e)
         return at_dev;
     if ((r = fresh_shm(at_dev, e)) < 0)
         return r;
-    at_state = mount_attach(state, root, state_path, e);
-    return at_state < 0 ? at_state : mount_pivot(root, e);
+    if ((at_state = mount_attach(m->state, root, state_path, e)) < 0)
+        return at_state;
+    if (m->notify >= 0 && (at_notify = mount_attach(m->notify, root, CONTAINER_NOTIFY, e)) < 0)
+        return at_notify;
+    return mount_pivot(root, e);
 }
 
-static int enter_and_move(const Container *c, int root, int state, const char *state_path, Error *e)
+static int enter_and_move(const Container *c, const Mounts *m, const char *state_path, Error *e)
 {
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (setns(c->pidfd, CLONE_NEWUSER | CLONE_NEWNS) < 0 || setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 ||
         setresuid(0, 0, 0) < 0)
         return error_errnof(e, -errno, "cannot enter the container");
-    return move_in(root, state, state_path, e);
+    return move_in(m, state_path, e);
 }
 
 int container_pivot(Container *c, const PivotSpec *spec, Error *e)
 {
-    _cleanup_close_ int root = build_root(c, spec, e), state = -EBADF, in = -EBADF, out = -EBADF;
+    _cleanup_close_ int root = build_root(c, spec, e), state = -EBADF, notify = -EBADF, in = -EBADF, out = -EBADF;
     Error theirs = {};
     int p[2], status;
     ssize_t n;
@@ -222,6 +247,9 @@ int container_pivot(Container *c, const PivotSpec *spec, Error *e)
     state = build_state(c, spec, e);
     if (state < 0)
         return state;
+    notify = build_notify(spec, e);
+    if (notify < 0 && spec->notify >= 0)
+        return notify;
     if (pipe2(p, O_CLOEXEC) < 0)
         return error_errnof(e, -errno, "pipe");
     in = p[0];
@@ -230,7 +258,7 @@ int container_pivot(Container *c, const PivotSpec *spec, Error *e)
     if (pid < 0)
         return error_errnof(e, -errno, "fork");
     if (pid == 0) {
-        if (enter_and_move(c, root, state, spec->state_path, &theirs) < 0)
+        if (enter_and_move(c, &(Mounts){root, state, notify}, spec->state_path, &theirs) < 0)
             (void) !write(out, &theirs, sizeof(theirs));
         _exit(0);
     }

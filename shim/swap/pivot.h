@@ -11,12 +11,15 @@
 #include "runtime/store/store.h"
 #include "shim/swap/container.h"
 
+#define CONTAINER_NOTIFY "/moss/notify"
+
 typedef struct PivotSpec {
     Store *store;
     const char *generation;
     int state; /* the epoch's directory */
     const char *state_path;
     uint64_t upper_size;
+    int notify; /* O_PATH: what is to be at CONTAINER_NOTIFY in the container; -EBADF: nothing */
 } PivotSpec;
 
 int container_pivot(Container *c, const PivotSpec *spec, Error *e);

@@ -7,7 +7,7 @@
 #include "runtime/base/json.h"
 
 #define RECORDS "swaps.jsonl"
-#define RECORD_MAX 4096U
+#define RECORD_MAX 16384U /* most of it is what a probe has printed */
 
 /* Opens the file, to be appended to if `make`, and returns its fd. The last complete line goes to `ret`, NULL if there is none, and the offset behind it,
  * where what a crash cut off begins, to `ret_whole`. */

@@ -44,10 +44,10 @@ static void on_event(IncarnationEvent event, const char *why, void *userdata)
     Rehearsal *r = userdata;
     char text[240];
 
-    if (event == INCARNATION_NOT_READY)
+    if (event == INCARNATION_NOT_READY || event == INCARNATION_OVERDUE)
         return;
     snprintf(text, sizeof(text), "rehearsal: %s", why ? why : "");
-    r->spec.done(event == INCARNATION_READY, text, r->spec.userdata);
+    r->spec.done(event == INCARNATION_READY, text, incarnation_blame(r->incarnation), r->spec.userdata);
 }
 
 static int start(Rehearsal *r, Error *e)
@@ -73,6 +73,7 @@ static int start(Rehearsal *r, Error *e)
         return q;
     spec.container = r->container;
     spec.hold = NULL;
+    spec.candidate = true;
     spec.state = state;
     spec.event = on_event;
     spec.userdata = r;

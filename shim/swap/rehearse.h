@@ -12,8 +12,9 @@ typedef struct Rehearsal Rehearsal;
 typedef struct RehearsalSpec {
     IncarnationSpec incarnation; /* container, hold, state, event are the rehearsal's own */
     int agent_dir, run_dir;
-    int64_t epoch;                                              /* that is copied */
-    void (*done)(bool passed, const char *why, void *userdata); /* once, from the loop */
+    int64_t epoch; /* that is copied */
+    /* Once, from the loop. `blame`: see incarnation_blame(), taken. */
+    void (*done)(bool passed, const char *why, json_t *blame, void *userdata);
     void *userdata;
 } RehearsalSpec;
 

@@ -9,7 +9,7 @@
     corrupts      overwrites the state, then is never ready
     stubborn      ignores SIGTERM
 
-/sicken makes it fail /readyz from then on. /attempts says what comes of what Landlock rules may forbid.
+/attempts says what comes of what Landlock rules may forbid.
 """
 
 import errno
@@ -23,12 +23,10 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# MODE or MODE:WRITER:MINREADER, the schema that it stamps its state with
-MODE, *STAMP = open("/opt/mode").read().strip().split(":")
+MODE = open("/opt/mode").read().strip()
 COUNTER = "/state/counter"
 BORN = time.monotonic()
 COUNTING = threading.Lock()
-SICK = threading.Event()
 
 
 def count(step):
@@ -91,16 +89,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         age = time.monotonic() - BORN
-        if self.path == "/sicken":
-            SICK.set()
-        ok = not (MODE in ("never-ready", "corrupts") or MODE == "sickens" and age > 2 or SICK.is_set())
+        ok = not (MODE in ("never-ready", "corrupts") or MODE == "sickens" and age > 2)
         body = {"mode": MODE, "nonce": os.environ.get("MOSS_NONCE"), "generation": os.environ.get("MOSS_GENERATION")}
         if self.path == "/count":
             with COUNTING:
                 body["counter"] = count(1)
         if self.path == "/attempts":
             body["attempts"] = attempts()
-        status = 200 if ok or self.path in ("/count", "/sicken") else 503
+        status = 200 if ok or self.path == "/count" else 503
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
@@ -121,10 +117,6 @@ if MODE == "exits":
 if MODE == "corrupts":
     with open(COUNTER, "w") as f:
         f.write("0")
-if STAMP:
-    os.makedirs("/state/.moss", exist_ok=True)
-    with open("/state/.moss/schema", "w") as f:
-        f.write('{"writer":%s,"minReader":%s}' % tuple(STAMP))
 server = Server((os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])), Handler)
 
 

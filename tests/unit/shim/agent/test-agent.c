@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <limits.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include "runtime/base/file.h"
@@ -79,6 +80,24 @@ TEST(every_member_arrives)
     assert_int_equal(a->readiness.success_threshold, 3);
     assert_non_null(a->readiness.json_body);
     assert_int_equal(a->liveness.kind, PROBE_TCP);
+    assert_int_equal(a->liveness.settled_period_seconds, 1);
+    assert_int_equal(a->readiness.settled_period_seconds, 10);
+    assert_true(a->notify);
+    assert_int_equal(a->watchdog_seconds, 5);
+    assert_int_equal(a->n_acceptance, 2);
+    assert_string_equal(a->acceptance[0].name, "says-hello");
+    assert_true(a->acceptance[0].required);
+    assert_string_equal(a->acceptance[0].probe.socket, "/state/agent.sock");
+    assert_string_equal(a->acceptance[0].probe.send, "{\"a\":\"x\",\"b\":1}");
+    assert_true(a->acceptance[0].probe.sends_json);
+    assert_int_equal(a->acceptance[0].probe.status, 200);
+    assert_string_equal(a->acceptance[0].probe.contains, "hello");
+    assert_false(a->acceptance[1].required);
+    assert_string_equal(a->acceptance[1].probe.service, "clerk");
+    assert_int_equal(a->drain.signal, SIGINT);
+    assert_string_equal(a->drain.message.socket, "@clerk");
+    assert_string_equal(a->drain.message.send, "now");
+    assert_int_equal(a->drain.message.timeout_seconds, 2);
     assert_int_equal(a->gate.bake_seconds, 5);
     assert_string_equal(a->sessions_glob, "*.jsonl");
     assert_string_equal(a->field_order, "seq");
@@ -115,6 +134,10 @@ TEST(defaults_need_little)
     assert_null(a->run_env[0]);
     assert_null(a->protected_globs[0]);
     assert_int_equal(a->gate.gate_timeout_seconds, 40);
+    assert_false(agent_notifies(a));
+    assert_int_equal(a->n_acceptance, 0);
+    assert_int_equal(a->drain.signal, SIGTERM);
+    assert_int_equal(a->drain.message.kind, PROBE_NONE);
     assert_int_equal(agent_can_evolve(a, &e), -EINVAL);
     assert_string_equal(e.text, "agent clerk cannot be evolved: its agent.json has no section \"sessions\"");
 }
