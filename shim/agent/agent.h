@@ -64,6 +64,15 @@ typedef struct DrainSpec {
 
 /* NETWORK_ENGINE: the agent lives in a container that an engine makes, whatever network that has */
 typedef enum NetworkMode { NETWORK_NONE, NETWORK_HOST, NETWORK_VETH, NETWORK_ENGINE } NetworkMode;
+
+/* On which state the old generation runs after a roll-back from a candidate that may have served clients. */
+typedef enum StatePolicy {
+    STATE_AUTO,    /* on the candidate's where the old generation can read it (shim/swap/schema.h), else on its own */
+    STATE_KEEP,    /* on the candidate's; on its own if it does not come up there */
+    STATE_RESTORE, /* on its own */
+    STATE_HALT,    /* nothing is started: the operator decides */
+} StatePolicy;
+
 typedef enum SocketMode { SOCKETS_NONE, SOCKETS_TRANSPARENT, SOCKETS_LISTEN_FDS } SocketMode;
 
 typedef struct EvidenceRule {
@@ -87,6 +96,7 @@ typedef struct Agent {
     gid_t run_gid;
     const char *state_path;      /* in the container */
     const char *state_directory; /* on the host: what the first epoch starts from; NULL: empty */
+    StatePolicy state_policy;
     NetworkMode network;
     /* veth: the container's address with prefix length, e.g. 10.88.0.2/30; its peer is the other end of the /30 */
     const char *network_address;
@@ -113,8 +123,9 @@ typedef struct Agent {
     const char **replay_argv, **trace_argv; /* trace_argv NULL: no tracing */
     unsigned replay_turn_timeout_seconds, replay_timeout_seconds;
     uint64_t limit_memory, limit_processes, limit_disk;
-    const char *coder_adapter; /* search, command */
-    const char **coder_argv;   /* command: what is run; a path in its box, where coder_directory is /coder */
+    unsigned limit_generations; /* that have served and are kept for a way back, the current one among them */
+    const char *coder_adapter;  /* search, command */
+    const char **coder_argv;    /* command: what is run; a path in its box, where coder_directory is /coder */
     const char *coder_directory;
     unsigned coder_timeout_seconds;
     const char **protected_globs;   /* fnmatch(3) patterns of paths that no candidate may touch; never NULL */

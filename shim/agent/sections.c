@@ -189,15 +189,34 @@ int agent_parse_run(Agent *a, const Section *s, Error *e)
     return r;
 }
 
+static int parse_state_policy(Agent *a, const Section *s, Error *e)
+{
+    static const char *const names[] = {
+        [STATE_AUTO] = "auto", [STATE_KEEP] = "keep", [STATE_RESTORE] = "restore", [STATE_HALT] = "halt"};
+    const char *policy = names[STATE_AUTO];
+    int r = json_want_string(s->o, s->at, "policy", &policy, e);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (streq(policy, names[i])) {
+            a->state_policy = (StatePolicy) i;
+            return 0;
+        }
+    return section_error(s, "policy", e, "\"%.60s\" must be auto, keep, restore or halt", policy);
+}
+
 int agent_parse_state(Agent *a, const Section *s, Error *e)
 {
-    static const char *const known[] = {"path", "directory", NULL};
+    static const char *const known[] = {"path", "directory", "policy", NULL};
     static const char *const taken[] = {"/proc", "/sys", "/dev", "/moss", "/src"};
     int r = json_only(s->o, s->at, known, e);
 
     a->state_path = "/state";
     if (r >= 0)
         r = json_want_string(s->o, s->at, "path", &a->state_path, e);
+    if (r >= 0)
+        r = parse_state_policy(a, s, e);
     if (r < 0)
         return r;
     if (!path_is_clean_absolute(a->state_path))
@@ -292,8 +311,8 @@ int agent_parse_sockets(Agent *a, const Section *s, Error *e)
 
 int agent_parse_limits(Agent *a, const Section *s, Error *e)
 {
-    static const char *const known[] = {"memoryBytes", "processes", "diskBytes", NULL};
-    int64_t memory = 512 << 20, processes = 256, disk = 256 << 20;
+    static const char *const known[] = {"memoryBytes", "processes", "diskBytes", "generations", NULL};
+    int64_t memory = 512 << 20, processes = 256, disk = 256 << 20, generations = 10;
     int r = json_only(s->o, s->at, known, e);
 
     if (r >= 0)
@@ -302,9 +321,12 @@ int agent_parse_limits(Agent *a, const Section *s, Error *e)
         r = json_want_integer(s->o, s->at, "processes", 2, 1 << 20, &processes, e);
     if (r >= 0)
         r = json_want_integer(s->o, s->at, "diskBytes", 1 << 20, 1LL << 46, &disk, e);
+    if (r >= 0)
+        r = json_want_integer(s->o, s->at, "generations", 2, 1000, &generations, e);
     a->limit_memory = (uint64_t) memory;
     a->limit_processes = (uint64_t) processes;
     a->limit_disk = (uint64_t) disk;
+    a->limit_generations = (unsigned) generations;
     return r;
 }
 

@@ -38,10 +38,19 @@ static bool swap_goes_on(const Head *head)
     return head->state != SWAP_STEADY && head->state != SWAP_HALTED;
 }
 
+static unsigned find_aside(const Head *head, int64_t epoch)
+{
+    unsigned i = 0;
+
+    while (i < head->n_aside && head->aside[i].side.epoch != epoch)
+        i++;
+    return i;
+}
+
 bool swap_keeps(const Head *head, int64_t epoch)
 {
     return epoch == head->cur.epoch || epoch == head->prev.epoch || epoch == head->fallback.epoch ||
-           epoch == head->salvage || (swap_goes_on(head) && epoch == head->cand.epoch);
+           find_aside(head, epoch) < head->n_aside || (swap_goes_on(head) && epoch == head->cand.epoch);
 }
 
 /* One call of swap_step() while it is worked out. */
@@ -95,6 +104,7 @@ static void finish(Turn *t, SwapState state, SwapOutcome outcome)
     h->recoveries = 0;
     h->restarts = 0;
     h->served = false;
+    h->served_at = 0;
     h->fallback = NO_SIDE;
     write_state(t, state);
 }
@@ -105,6 +115,35 @@ static void halt(Turn *t, const char *reason)
     finish(t, SWAP_HALTED, OUTCOME_HALTED);
     act(t, ACT_KILL);
     act(t, ACT_RECORD);
+}
+
+static void note_served(Turn *t)
+{
+    Head *h = &t->step.head;
+
+    if (!h->served)
+        h->served_at = t->event->now;
+    h->served = true;
+}
+
+/* What clients have written through the candidate. */
+static void set_aside(Turn *t)
+{
+    Head *h = &t->step.head;
+    bool same_boot = t->event->boot_id && streq(t->event->boot_id, h->boot_id);
+
+    h->aside[h->n_aside++] = (Aside){h->cand, same_boot ? t->event->now - h->served_at : -1};
+}
+
+static void take_back(Head *h, int64_t epoch)
+{
+    unsigned i = find_aside(h, epoch);
+
+    if (i == h->n_aside)
+        return;
+    h->n_aside--;
+    memmove(h->aside + i, h->aside + i + 1, (h->n_aside - i) * sizeof(*h->aside));
+    h->aside[h->n_aside] = (Aside){};
 }
 
 /* ---- what an event does: one function each, named in the table below ---- */
@@ -136,7 +175,6 @@ static void prepare(Turn *t)
     h->cand.epoch = h->next_epoch++;
     h->txid++;
     h->outcome = OUTCOME_NONE;
-    h->salvage = EPOCH_NONE;
     set_reason(h, NULL);
     write_state(t, SWAP_PREPARED);
     act(t, ACT_REHEARSE);
@@ -188,17 +226,16 @@ static void try_candidate(Turn *t)
     set_boot_id(h, t->event->boot_id);
     h->restarts = 0;
     h->served = false;
+    h->served_at = 0;
     write_state(t, SWAP_TRYING);
     act(t, ACT_START);
 }
 
-static void note_served(Turn *t)
+static void hand_over(Turn *t)
 {
-    Head *h = &t->step.head;
-
-    if (h->served)
+    if (t->step.head.served)
         return;
-    h->served = true;
+    note_served(t);
     write_state(t, SWAP_TRYING);
 }
 
@@ -208,7 +245,7 @@ static void promote(Turn *t)
 
     h->prev = h->cur;
     h->cur = h->cand;
-    h->served = true;
+    note_served(t);
     write_state(t, SWAP_SERVING);
     act(t, ACT_BAKE);
 }
@@ -238,11 +275,16 @@ static void roll_back(Turn *t)
     }
     h->cur = old;
     h->fallback = NO_SIDE;
+    if (h->served && t->policy->served_halts) {
+        set_aside(t);
+        halt(t, h->reason);
+        return;
+    }
     if (h->served && t->event->keep_state) {
         h->cur.epoch = h->cand.epoch;
         h->fallback = old;
     } else if (h->served)
-        h->salvage = h->cand.epoch;
+        set_aside(t);
     write_state(t, SWAP_ROLLING_BACK);
     restart(t);
 }
@@ -287,7 +329,7 @@ static void fall_back_or_halt(Turn *t)
     if (h->fallback.generation[0]) {
         h->cur = h->fallback;
         h->fallback = NO_SIDE;
-        h->salvage = h->cand.epoch;
+        set_aside(t);
         write_state(t, SWAP_ROLLING_BACK);
         restart(t);
         return;
@@ -310,8 +352,24 @@ static void recover_halted(Turn *t)
 
 static void resume(Turn *t)
 {
+    Head *h = &t->step.head;
+
+    if (t->event->generation) {
+        if (t->event->epoch != h->cur.epoch)
+            h->prev = h->cur; /* the state that is left behind stays, too */
+        take_back(h, t->event->epoch);
+        snprintf(h->cur.generation, sizeof(h->cur.generation), "%s", t->event->generation);
+        h->cur.epoch = t->event->epoch;
+    }
     write_state(t, SWAP_STEADY);
     restart(t);
+    act(t, ACT_COLLECT);
+}
+
+static void discard(Turn *t)
+{
+    take_back(&t->step.head, t->event->epoch);
+    write_state(t, t->step.head.state);
     act(t, ACT_COLLECT);
 }
 
@@ -319,12 +377,13 @@ static void resume(Turn *t)
 
 typedef void Reaction(Turn *t);
 
-/* What is not here has no place in that state: -EINVAL, but for a request, see refuse_request(). */
+/* What is not here has no place in that state: -EINVAL, but for a request, see refuse(). */
 static Reaction *const reactions[SWAP_STATES][SWAP_EVENTS] = {
     [SWAP_STEADY] =
         {
             [EVENT_RECOVER] = recover_steady,
             [EVENT_REQUEST] = prepare,
+            [EVENT_DISCARD] = discard,
             [EVENT_DIED] = restart,
             [EVENT_ABORT] = restart,
             [EVENT_GATE_PASSED] = stay,
@@ -350,7 +409,7 @@ static Reaction *const reactions[SWAP_STATES][SWAP_EVENTS] = {
             [EVENT_RECOVER] = roll_back,
             [EVENT_DIED] = roll_back,
             [EVENT_ABORT] = roll_back,
-            [EVENT_HANDED] = note_served,
+            [EVENT_HANDED] = hand_over,
             [EVENT_GATE_PASSED] = promote,
         },
     [SWAP_SERVING] =
@@ -376,21 +435,29 @@ static Reaction *const reactions[SWAP_STATES][SWAP_EVENTS] = {
             [EVENT_DIED] = stay,
             [EVENT_ABORT] = stay,
             [EVENT_RESUME] = resume,
+            [EVENT_DISCARD] = discard,
         },
 };
 
-static int refuse_request(const Head *h, const char *generation)
+static int refuse(const Head *h, const SwapEvent *event)
 {
-    if (h->state != SWAP_STEADY)
-        return -EBUSY;
-    return streq(generation, h->cur.generation) ? -EALREADY : 0;
+    if (event->kind == EVENT_REQUEST)
+        return h->state != SWAP_STEADY                       ? -EBUSY
+               : streq(event->generation, h->cur.generation) ? -EALREADY
+               : h->n_aside == ASIDE_MAX                     ? -EDQUOT
+                                                             : 0;
+    if (event->kind == EVENT_DISCARD && find_aside(h, event->epoch) == h->n_aside)
+        return -ENOENT;
+    if (event->kind == EVENT_RESUME && event->generation && !swap_keeps(h, event->epoch))
+        return -ENOENT;
+    return 0;
 }
 
 int swap_step(const Head *head, const SwapPolicy *policy, const SwapEvent *event, SwapStep *ret)
 {
     Turn t = {.step.head = *head, .policy = policy, .event = event};
     Reaction *reaction = reactions[head->state][event->kind];
-    int r = event->kind == EVENT_REQUEST ? refuse_request(head, event->generation) : 0;
+    int r = refuse(head, event);
 
     if (r < 0)
         return r;

@@ -20,7 +20,8 @@
  *
  * A roll-back is never rolled back. Which state it starts on is decided once: if the candidate may have served clients and keep_state says that
  * the old generation can read what it wrote, its epoch is kept, with the old epoch as `fallback` for an old generation that does not come up on it;
- * else the old epoch, and what the candidate wrote is set aside as `salvage` until the next swap. */
+ * else the old epoch, and what the candidate wrote is set aside until the operator discards it (or, from HALTED, resumes on it). Where the policy leaves
+ * that choice to the operator, nothing is started: HALTED, with the old side as cur. */
 
 #include "runtime/base/hash.h"
 
@@ -38,11 +39,18 @@ typedef enum SwapState {
 typedef enum SwapOutcome { OUTCOME_NONE, OUTCOME_COMMITTED, OUTCOME_ROLLED_BACK, OUTCOME_HALTED, OUTCOMES } SwapOutcome;
 
 #define EPOCH_NONE (-1)
+#define ASIDE_MAX 8U
 
 typedef struct Side {
     char generation[DIGEST_SIZE]; /* "": no side */
     int64_t epoch;
 } Side;
+
+/* An epoch that clients have written to and nobody runs on. */
+typedef struct Aside {
+    Side side;           /* the generation that they wrote through */
+    int64_t served_usec; /* for how long; -1: not known, the host was started again meanwhile */
+} Aside;
 
 typedef struct Head {
     int64_t seq; /* counts the writes */
@@ -52,9 +60,11 @@ typedef struct Head {
     Side cur;
     Side cand; /* in STEADY and HALTED: the candidate that was refused last */
     Side prev;
-    Side fallback; /* ROLLING_BACK only */
-    int64_t salvage;
+    Side fallback;          /* ROLLING_BACK only */
+    Aside aside[ASIDE_MAX]; /* the oldest first */
+    unsigned n_aside;       /* there is no new swap while it is ASIDE_MAX */
     bool served;
+    int64_t served_at;   /* CLOCK_BOOTTIME of kernel `boot_id`, in microseconds */
     unsigned restarts;   /* of cur while it bakes */
     unsigned recoveries; /* since the last STEADY */
     SwapOutcome outcome; /* of swap `txid` once it has ended */
@@ -71,16 +81,19 @@ typedef enum SwapEventKind {
     EVENT_HANDED,      /* the candidate is about to get a listening socket */
     EVENT_GATE_PASSED, /* what was started is ready */
     EVENT_BAKED,
-    EVENT_ABORT,  /* whatever else went wrong (rehearsal, clone, gate, liveness), or the operator: reason, keep_state */
-    EVENT_RESUME, /* the operator leaves HALTED */
+    EVENT_ABORT, /* whatever else went wrong (rehearsal, clone, gate, liveness), or the operator: reason, keep_state */
+    EVENT_RESUME, /* the operator leaves HALTED: with cur, or with generation and epoch, which must be one that swap_keeps() */
+    EVENT_DISCARD, /* the operator gives up what was set aside: epoch */
     SWAP_EVENTS,
 } SwapEventKind;
 
 typedef struct SwapEvent {
     SwapEventKind kind;
     const char *generation;
+    int64_t epoch;
     const char *reason;
     const char *boot_id;
+    int64_t now;     /* CLOCK_BOOTTIME, for what is told of a state that was set aside */
     bool keep_state; /* the old generation can read the state that the new one has written */
 } SwapEvent;
 
@@ -108,10 +121,11 @@ typedef struct SwapStep {
 typedef struct SwapPolicy {
     unsigned bake_max_restarts;
     unsigned recoveries_max; /* more in one swap: HALTED */
+    bool served_halts;       /* a candidate that may have served clients is not rolled back: HALTED */
 } SwapPolicy;
 
-/* -EBUSY: a swap is asked for where none can begin. -EALREADY: it is one to the current generation. -EINVAL: the event has no place in this state; see the
- * table in core.c for those that have one. */
+/* -EBUSY: a swap is asked for where none can begin. -EALREADY: it is one to the current generation. -EDQUOT: as many states are set aside as can be.
+ * -ENOENT: the epoch to resume on or to discard is not there. -EINVAL: the event has no place in this state; see the table in core.c for those that have one. */
 int swap_step(const Head *head, const SwapPolicy *policy, const SwapEvent *event, SwapStep *ret);
 
 /* The side that may run in this state. */

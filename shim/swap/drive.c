@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+
 #include "drive_internal.h"
 #include "epoch.h"
 #include "head.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
+#include "schema.h"
 
 #define RECOVERIES_MAX 32
 
@@ -29,16 +32,33 @@ static int write_head(Drive *d, const SwapStep *step, const SwapEvent *event)
     return r;
 }
 
+/* Would the old generation run on what the candidate has written? */
+static bool keeps_state(const Drive *d, int64_t old_epoch, int64_t new_epoch)
+{
+    _cleanup_close_ int before = -EBADF, after = -EBADF;
+
+    if (d->spec.agent->state_policy != STATE_AUTO)
+        return d->spec.agent->state_policy == STATE_KEEP;
+    before = epoch_open(d->spec.agent_dir, old_epoch, NULL);
+    after = epoch_open(d->spec.agent_dir, new_epoch, NULL);
+    return before >= 0 && after >= 0 && schema_readable(before, after);
+}
+
 static void step(Drive *d, const Queued *q)
 {
-    SwapEvent event = {.kind = q->kind, .reason = q->reason, .generation = q->generation, .boot_id = d->boot_id};
+    SwapEvent event = {.kind = q->kind,
+                       .reason = q->reason,
+                       .generation = q->generation[0] ? q->generation : NULL,
+                       .epoch = q->epoch,
+                       .boot_id = d->boot_id,
+                       .now = (int64_t) clock_now()};
     SwapState before = d->head.state;
     SwapStep s;
 
     if (d->head.state == SWAP_TRYING)
-        event.keep_state = epoch_same_schema(d->spec.agent_dir, d->head.cur.epoch, d->head.cand.epoch);
+        event.keep_state = keeps_state(d, d->head.cur.epoch, d->head.cand.epoch);
     else if (d->head.state == SWAP_SERVING)
-        event.keep_state = epoch_same_schema(d->spec.agent_dir, d->head.prev.epoch, d->head.cur.epoch);
+        event.keep_state = keeps_state(d, d->head.prev.epoch, d->head.cur.epoch);
     if (swap_step(&d->head, &d->policy, &event, &s) < 0)
         return;
     if (s.n > 0 && s.actions[0] == ACT_WRITE && write_head(d, &s, &event) < 0) {
@@ -158,7 +178,8 @@ int drive_new(const DriveSpec *spec, Drive **ret, Error *e)
     if (!d)
         return error_errnof(e, -ENOMEM, "agent %s", spec->agent->name);
     d->spec = *spec;
-    d->policy = (SwapPolicy){spec->agent->gate.bake_max_restarts, RECOVERIES_MAX};
+    d->policy =
+        (SwapPolicy){spec->agent->gate.bake_max_restarts, RECOVERIES_MAX, spec->agent->state_policy == STATE_HALT};
     r = prepare(d, e);
     if (r < 0)
         return r;
@@ -218,6 +239,11 @@ int drive_swap(Drive *d, const SwapRequest *request, Error *e)
         return error_setf(e, r, "a swap goes on, or the agent is halted: %s", swap_state_name(d->head.state));
     if (r == -EALREADY)
         return error_setf(e, r, "generation %.12s is the current one", request->generation);
+    if (r == -EDQUOT)
+        return error_setf(
+            e, r,
+            "%u states are set aside, more are not kept: discard some first (`moss-shim generations %s` lists them)",
+            ASIDE_MAX, d->spec.agent->name);
     if (!d->incarnation || !incarnation_ready(d->incarnation))
         return error_setf(e, -EAGAIN,
                           "the agent is not ready: a swap could not tell the candidate's fault from its own");
@@ -234,10 +260,12 @@ int drive_swap(Drive *d, const SwapRequest *request, Error *e)
     return 0;
 }
 
-int drive_rollback(Drive *d, Error *e)
+int drive_rollback(Drive *d, const char *to, Error *e)
 {
-    SwapRequest back = {.generation = d->head.prev.generation, .rehearse = true};
+    SwapRequest back = {.generation = to ? to : d->head.prev.generation, .rehearse = true};
 
+    if (to)
+        return drive_swap(d, &back, e);
     switch (d->head.state) {
     case SWAP_PREPARED:
     case SWAP_DRAINING:
@@ -257,13 +285,44 @@ int drive_rollback(Drive *d, Error *e)
     return error_setf(e, -EBUSY, "cannot roll back in state %s", swap_state_name(d->head.state));
 }
 
-int drive_resume(Drive *d, Error *e)
+/* Feeds what the operator asks for, unless the protocol refuses it. */
+static int ask(Drive *d, const Queued *q, Error *e)
 {
+    SwapEvent probe = {.kind = q->kind, .generation = q->generation[0] ? q->generation : NULL, .epoch = q->epoch};
+    int64_t seq = d->head.seq;
+    SwapStep ignored;
+    int r = swap_step(&d->head, &d->policy, &probe, &ignored);
+
+    if (r == -ENOENT)
+        return error_setf(e, r, "there is no epoch %" PRIi64 " to %s", q->epoch,
+                          q->kind == EVENT_DISCARD ? "discard: it is not set aside" : "resume on");
+    if (r < 0)
+        return error_setf(e, r, "not in state %s", swap_state_name(d->head.state));
+    take(d, q);
+    return d->head.seq == seq ? error_setf(e, -EIO, "%s", d->trouble) : 0;
+}
+
+int drive_resume(Drive *d, const Side *to, Error *e)
+{
+    Queued q = {.kind = EVENT_RESUME, .epoch = EPOCH_NONE};
+    int r;
+
     if (d->head.state != SWAP_HALTED)
         return error_setf(e, -EINVAL, "the agent is not halted: %s", swap_state_name(d->head.state));
+    if (to) {
+        r = check_generation(d, to->generation, e);
+        if (r < 0)
+            return r;
+        snprintf(q.generation, sizeof(q.generation), "%s", to->generation);
+        q.epoch = to->epoch;
+    }
     d->failures = 0;
-    drive_feed(d, EVENT_RESUME, NULL);
-    return 0;
+    return ask(d, &q, e);
+}
+
+int drive_discard(Drive *d, int64_t epoch, Error *e)
+{
+    return ask(d, &(Queued){.kind = EVENT_DISCARD, .epoch = epoch}, e);
 }
 
 void drive_stop(Drive *d)

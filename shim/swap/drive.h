@@ -48,9 +48,13 @@ DEFINE_TRIVIAL_CLEANUP(Drive *, drive_free)
 
 void drive_recover(Drive *d);
 int drive_swap(Drive *d, const SwapRequest *request, Error *e);
-/* During a swap: it is given up. Else a swap back to the generation before. Returns 1 in the first case: `ended` will come in both. */
-int drive_rollback(Drive *d, Error *e);
-int drive_resume(Drive *d, Error *e);
+/* During a swap: it is given up. Else a swap back to the generation before, or to the one that is given (not during a swap). Returns 1 in the first case:
+ * `ended` will come in both. */
+int drive_rollback(Drive *d, const char *to, Error *e);
+/* Leaves HALTED: with what is current, or on that side; its epoch must be one that is kept. */
+int drive_resume(Drive *d, const Side *to, Error *e);
+/* Gives up a state that was set aside. */
+int drive_discard(Drive *d, int64_t epoch, Error *e);
 
 /* Drains the agent, then `stopped`. */
 void drive_stop(Drive *d);

@@ -17,6 +17,7 @@
 typedef struct Queued {
     SwapEventKind kind;
     char reason[200], generation[DIGEST_SIZE];
+    int64_t epoch;
 } Queued;
 
 struct Drive {

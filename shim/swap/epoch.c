@@ -202,23 +202,3 @@ int epoch_own(int fd, uid_t uid, gid_t gid, Error *e)
         r = own_below(sub, uid, gid, 0);
     return r < 0 ? error_errnof(e, r, "cannot give the state to user %u", uid) : 0;
 }
-
-static char *read_schema(int agent_dir, int64_t epoch)
-{
-    _cleanup_close_ int fd = epoch_open(agent_dir, epoch, NULL), dir = -EBADF;
-    char *text = NULL;
-
-    if (fd < 0)
-        return NULL;
-    dir = openat(fd, ".moss", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (dir >= 0)
-        (void) file_read_at(dir, "schema", 4096, &text, NULL);
-    return text;
-}
-
-bool epoch_same_schema(int agent_dir, int64_t from, int64_t to)
-{
-    _cleanup_free_ char *a = read_schema(agent_dir, from), *b = read_schema(agent_dir, to);
-
-    return streq_ptr(a, b);
-}

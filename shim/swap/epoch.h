@@ -25,7 +25,4 @@ int epoch_collect(int agent_dir, const Head *head, Error *e);
 /* Gives a tree, its top included, to one user: the state volume that the operator brought belongs to the agent. Never follows symlinks. */
 int epoch_own(int fd, uid_t uid, gid_t gid, Error *e);
 
-/* Can the generation that ran on `from` read what was written to `to`? Yes if both have the same .moss/schema, or none. */
-bool epoch_same_schema(int agent_dir, int64_t from, int64_t to);
-
 #endif

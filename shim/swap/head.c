@@ -5,8 +5,8 @@
 
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
+#include "shim/client/files.h"
 
-#define HEAD_SIZE_MAX 16384U
 #define RESERVE_SIZE 65536U
 #define COUNTER_MAX INT64_C(1000000000000)
 
@@ -17,16 +17,18 @@ static json_t *side_to_json(const Side *side)
                : json_null();
 }
 
-static int head_digest(json_t *o, char ret[static DIGEST_SIZE])
+static json_t *aside_to_json(const Head *h)
 {
-    _cleanup_free_ char *text = NULL;
+    json_t *list = json_array();
 
-    json_object_del(o, "sha256");
-    text = json_canonical(o);
-    if (!text)
-        return -ENOMEM;
-    hash_buffer(text, strlen(text), ret);
-    return 0;
+    for (unsigned i = 0; i < h->n_aside; i++)
+        if (json_array_append_new(list, json_pack("{s:s,s:I,s:I}", "generation", h->aside[i].side.generation, "epoch",
+                                                  (json_int_t) h->aside[i].side.epoch, "served_usec",
+                                                  (json_int_t) h->aside[i].served_usec)) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
 }
 
 static int head_to_json(const Head *h, json_t **ret)
@@ -35,16 +37,16 @@ static int head_to_json(const Head *h, json_t **ret)
     char digest[DIGEST_SIZE];
     int r;
 
-    o = json_pack("{s:i,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:b,s:i,s:i,s:s,s:s,s:s}", "version", 1, "seq",
+    o = json_pack("{s:i,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:b,s:I,s:i,s:i,s:s,s:s,s:s}", "version", 1, "seq",
                   (json_int_t) h->seq, "state", swap_state_name(h->state), "txid", (json_int_t) h->txid, "next_epoch",
                   (json_int_t) h->next_epoch, "cur", side_to_json(&h->cur), "cand", side_to_json(&h->cand), "prev",
-                  side_to_json(&h->prev), "fallback", side_to_json(&h->fallback), "salvage",
-                  h->salvage == EPOCH_NONE ? json_null() : json_integer(h->salvage), "served", h->served, "restarts",
-                  (int) h->restarts, "recoveries", (int) h->recoveries, "outcome", swap_outcome_name(h->outcome),
-                  "boot_id", h->boot_id, "reason", h->reason);
+                  side_to_json(&h->prev), "fallback", side_to_json(&h->fallback), "aside", aside_to_json(h), "served",
+                  h->served, "served_at", (json_int_t) h->served_at, "restarts", (int) h->restarts, "recoveries",
+                  (int) h->recoveries, "outcome", swap_outcome_name(h->outcome), "boot_id", h->boot_id, "reason",
+                  h->reason);
     if (!o)
         return -EINVAL; /* a reason that is no UTF-8 */
-    r = head_digest(o, digest);
+    r = shim_head_digest(o, digest);
     if (r < 0)
         return r;
     if (json_object_set_new(o, "sha256", json_string(digest)) < 0)
@@ -55,9 +57,21 @@ static int head_to_json(const Head *h, json_t **ret)
 
 /* ---- reading ---- */
 
-static int side_from_json(const json_t *o, JsonAt at, const char *key, Side *ret, Error *e)
+static int read_side(const json_t *o, JsonAt at, Side *ret, Error *e)
 {
     const char *generation;
+    int r = json_need_string(o, at, "generation", &generation, e);
+
+    if (r < 0)
+        return r;
+    if (!digest_valid(generation))
+        return error_setf(e, -EINVAL, "%s: %s.generation: is no digest", at.file, at.path);
+    memcpy(ret->generation, generation, DIGEST_SIZE);
+    return json_need_integer(o, at, "epoch", 0, COUNTER_MAX, &ret->epoch, e);
+}
+
+static int side_from_json(const json_t *o, JsonAt at, const char *key, Side *ret, Error *e)
+{
     json_t *v = NULL;
     int r = json_want(o, at, key, JSON_OBJECT, &v, e);
 
@@ -65,13 +79,30 @@ static int side_from_json(const json_t *o, JsonAt at, const char *key, Side *ret
     if (r < 0 || !v)
         return r;
     at.path = key;
-    r = json_need_string(v, at, "generation", &generation, e);
+    return read_side(v, at, ret, e);
+}
+
+static int aside_from_json(const json_t *o, JsonAt at, Head *h, Error *e)
+{
+    json_t *list = NULL, *item;
+    size_t i;
+    int r = json_need(o, at, "aside", JSON_ARRAY, &list, e);
+
     if (r < 0)
         return r;
-    if (!digest_valid(generation))
-        return error_setf(e, -EINVAL, "%s: %s.generation: is no digest", at.file, key);
-    memcpy(ret->generation, generation, DIGEST_SIZE);
-    return json_need_integer(v, at, "epoch", 0, COUNTER_MAX, &ret->epoch, e);
+    at.path = "aside";
+    if (json_array_size(list) > ASIDE_MAX)
+        return error_setf(e, -EINVAL, "%s: aside: has %zu entries, at most %u are read", at.file, json_array_size(list),
+                          ASIDE_MAX);
+    json_array_foreach (list, i, item) {
+        if (!json_is_object(item))
+            return error_setf(e, -EINVAL, "%s: aside[%zu]: must be an object", at.file, i);
+        if ((r = read_side(item, at, &h->aside[i].side, e)) < 0 ||
+            (r = json_need_integer(item, at, "served_usec", -1, INT64_MAX, &h->aside[i].served_usec, e)) < 0)
+            return r;
+        h->n_aside++;
+    }
+    return 0;
 }
 
 static int name_to_value(const json_t *o, JsonAt at, const char *key, int n, const char *(*name)(int), int *ret,
@@ -102,7 +133,7 @@ static const char *outcome_name(int i)
 
 static int read_counters(const json_t *o, JsonAt at, Head *h, Error *e)
 {
-    int64_t restarts, recoveries, epoch = EPOCH_NONE;
+    int64_t restarts, recoveries;
     int r;
 
     if ((r = json_need_integer(o, at, "seq", 0, COUNTER_MAX, &h->seq, e)) < 0 ||
@@ -110,11 +141,10 @@ static int read_counters(const json_t *o, JsonAt at, Head *h, Error *e)
         (r = json_need_integer(o, at, "next_epoch", 0, COUNTER_MAX, &h->next_epoch, e)) < 0 ||
         (r = json_need_integer(o, at, "restarts", 0, 1 << 30, &restarts, e)) < 0 ||
         (r = json_need_integer(o, at, "recoveries", 0, 1 << 30, &recoveries, e)) < 0 ||
-        (r = json_want_integer(o, at, "salvage", 0, COUNTER_MAX, &epoch, e)) < 0)
+        (r = json_need_integer(o, at, "served_at", 0, INT64_MAX, &h->served_at, e)) < 0)
         return r;
     h->restarts = (unsigned) restarts;
     h->recoveries = (unsigned) recoveries;
-    h->salvage = epoch;
     return 0;
 }
 
@@ -139,24 +169,13 @@ static int read_words(const json_t *o, JsonAt at, Head *h, Error *e)
 static int head_from_json(json_t *o, Head *ret, Error *e)
 {
     JsonAt at = {"head.json", ""};
-    _cleanup_free_ char *claimed = NULL;
-    char digest[DIGEST_SIZE];
-    const char *s;
     Head h = {};
     int r;
 
-    r = json_need_string(o, at, "sha256", &s, e);
-    if (r < 0)
-        return r;
-    claimed = strdup(s);
-    if (!claimed || head_digest(o, digest) < 0)
-        return -ENOMEM;
-    if (!streq(claimed, digest))
-        return error_setf(e, -EUCLEAN, "head.json: its sha256 is not that of its content");
     if ((r = read_counters(o, at, &h, e)) < 0 || (r = read_words(o, at, &h, e)) < 0 ||
         (r = side_from_json(o, at, "cur", &h.cur, e)) < 0 || (r = side_from_json(o, at, "cand", &h.cand, e)) < 0 ||
         (r = side_from_json(o, at, "prev", &h.prev, e)) < 0 ||
-        (r = side_from_json(o, at, "fallback", &h.fallback, e)) < 0)
+        (r = side_from_json(o, at, "fallback", &h.fallback, e)) < 0 || (r = aside_from_json(o, at, &h, e)) < 0)
         return r;
     if (!h.cur.generation[0])
         return error_setf(e, -EINVAL, "head.json: no current generation");
@@ -164,25 +183,11 @@ static int head_from_json(json_t *o, Head *ret, Error *e)
     return 0;
 }
 
-static int from_initial(int agent_dir, Head *ret, Error *e)
+static int head_from_initial(const json_t *o, Head *ret, Error *e)
 {
-    _cleanup_json_ json_t *initial = NULL;
-    Head h = {.state = SWAP_STEADY,
-              .cand.epoch = EPOCH_NONE,
-              .prev.epoch = EPOCH_NONE,
-              .fallback.epoch = EPOCH_NONE,
-              .salvage = EPOCH_NONE};
-    _cleanup_json_ json_t *wrapped = NULL;
-    JsonAt at = {"initial.json", ""};
-    int r;
+    Head h = {.state = SWAP_STEADY, .cand.epoch = EPOCH_NONE, .prev.epoch = EPOCH_NONE, .fallback.epoch = EPOCH_NONE};
+    int r = side_from_json(o, (JsonAt){"initial.json", ""}, "cur", &h.cur, e);
 
-    r = json_read_at(agent_dir, "initial.json", HEAD_SIZE_MAX, &initial, e);
-    if (r < 0)
-        return r;
-    wrapped = json_pack("{s:O}", "cur", initial);
-    if (!wrapped)
-        return -ENOMEM;
-    r = side_from_json(wrapped, at, "cur", &h.cur, e);
     if (r < 0)
         return r;
     h.next_epoch = h.cur.epoch + 1;
@@ -193,13 +198,11 @@ static int from_initial(int agent_dir, Head *ret, Error *e)
 int head_load(int agent_dir, Head *ret, bool *ret_fresh, Error *e)
 {
     _cleanup_json_ json_t *o = NULL;
-    int r = json_read_at(agent_dir, "head.json", HEAD_SIZE_MAX, &o, e);
-    bool fresh = r == -ENOENT;
+    int fresh = shim_read_head(agent_dir, &o, e), r;
 
-    if (fresh)
-        r = from_initial(agent_dir, ret, e);
-    else if (r >= 0)
-        r = head_from_json(o, ret, e);
+    if (fresh < 0)
+        return fresh;
+    r = fresh ? head_from_initial(o, ret, e) : head_from_json(o, ret, e);
     if (r < 0)
         return r;
     *ret_fresh = fresh;

@@ -5,9 +5,13 @@
 /* agents/NAME/swaps.jsonl: one line for every swap that has ended, in order, durable:
  *
  *   {"version":1,"txid":3,"time":"2026-01-31T12:00:00Z","outcome":"rolled_back","from":"<digest>","to":"<digest>","consent":"<digest>"|null,
- *    "reason":"…","pause_usec":180000,"rehearsed":true,"epoch":4,"probe":{"name":"readinessProbe","why":"…","output":"…"}|null,"unmet":["…"]|null}
+ *    "reason":"…","pause_usec":180000,"rehearsed":true,"epoch":4,
+ *    "set_aside":{"epoch":5,"served_usec":61000000|null}|null,
+ *    "probe":{"name":"readinessProbe","why":"…","output":"…"}|null,"unmet":["acceptance.NAME: why"]|null}
  *
- * "probe": the one for which it was rolled back. "unmet": the acceptance checks that were only wanted, and failed. "pause_usec": from the drain to the moment when something listened again for good, null where nothing paused. */
+ * "pause_usec": from the drain to the moment when something listened again for good, null where nothing paused. "set_aside": what clients wrote through the candidate and nobody
+ * runs on; "served_usec" is for how long they did, null where that is not known.
+ * "probe": the one for which it was rolled back. "unmet": the acceptance checks that were only wanted, and failed. */
 
 #include <jansson.h>
 

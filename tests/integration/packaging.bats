@@ -70,6 +70,8 @@ verbs_in() {
 
 @test "uninstall removes what install has put there" {
     export BUILD=$MOSS_BUILD DESTDIR=$BATS_TEST_TMPDIR/dest PREFIX=/usr
+    mkdir -p "$DESTDIR/usr/bin" "$DESTDIR/usr/lib" "$DESTDIR/usr/share/man"
+    find "$DESTDIR" >"$BATS_TEST_TMPDIR/before"
     "$packaging/install"
     [ -x "$DESTDIR/usr/bin/moss" ]
     [ -e "$DESTDIR/usr/share/man/man5/agent.json.5" ]
@@ -84,5 +86,5 @@ verbs_in() {
         done
     fi
     "$packaging/uninstall"
-    [ -z "$(find "$DESTDIR" ! -type d)" ]
+    find "$DESTDIR" | cmp - "$BATS_TEST_TMPDIR/before"
 }

@@ -9,7 +9,7 @@
     corrupts      overwrites the state, then is never ready
     stubborn      ignores SIGTERM
 
-/attempts says what comes of what Landlock rules may forbid.
+/sicken makes it fail /readyz from then on. /attempts says what comes of what Landlock rules may forbid.
 """
 
 import errno
@@ -23,10 +23,12 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-MODE = open("/opt/mode").read().strip()
+# MODE or MODE:WRITER:MINREADER, the schema that it stamps its state with
+MODE, *STAMP = open("/opt/mode").read().strip().split(":")
 COUNTER = "/state/counter"
 BORN = time.monotonic()
 COUNTING = threading.Lock()
+SICK = threading.Event()
 
 
 def count(step):
@@ -89,14 +91,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         age = time.monotonic() - BORN
-        ok = not (MODE in ("never-ready", "corrupts") or MODE == "sickens" and age > 2)
+        if self.path == "/sicken":
+            SICK.set()
+        ok = not (MODE in ("never-ready", "corrupts") or MODE == "sickens" and age > 2 or SICK.is_set())
         body = {"mode": MODE, "nonce": os.environ.get("MOSS_NONCE"), "generation": os.environ.get("MOSS_GENERATION")}
         if self.path == "/count":
             with COUNTING:
                 body["counter"] = count(1)
         if self.path == "/attempts":
             body["attempts"] = attempts()
-        status = 200 if ok or self.path == "/count" else 503
+        status = 200 if ok or self.path in ("/count", "/sicken") else 503
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
@@ -117,6 +121,10 @@ if MODE == "exits":
 if MODE == "corrupts":
     with open(COUNTER, "w") as f:
         f.write("0")
+if STAMP:
+    os.makedirs("/state/.moss", exist_ok=True)
+    with open("/state/.moss/schema", "w") as f:
+        f.write('{"writer":%s,"minReader":%s}' % tuple(STAMP))
 server = Server((os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])), Handler)
 
 

@@ -7,7 +7,7 @@
  * with a crash after each action, followed by recoveries that may crash as well. The invariants are checked after every single action. */
 
 #define EPOCHS_MAX 6
-#define TXIDS_MAX 4 /* three swaps, one after the other */
+#define TXIDS_MAX 4
 #define BOOT "11111111-1111-1111-1111-111111111111"
 #define OTHER_BOOT "22222222-2222-2222-2222-222222222222"
 
@@ -21,7 +21,8 @@ typedef struct World {
     unsigned records[TXIDS_MAX + 1]; /* the walk stops at the first world with one more */
 } World;
 
-static const SwapPolicy policy = {.bake_max_restarts = 1, .recoveries_max = 2};
+static int64_t swaps_max; /* one after the other */
+static SwapPolicy policy = {.bake_max_restarts = 1, .recoveries_max = 2};
 
 static World world_new(void)
 {
@@ -32,8 +33,7 @@ static World world_new(void)
                        .cur = {"a", 0},
                        .cand = {"", EPOCH_NONE},
                        .prev = {"", EPOCH_NONE},
-                       .fallback = {"", EPOCH_NONE},
-                       .salvage = EPOCH_NONE};
+                       .fallback = {"", EPOCH_NONE}};
     w.memory = w.durable;
     w.exists[0] = true;
     return w;
@@ -50,8 +50,8 @@ static void check(const World *w)
         assert_true(w->exists[h->fallback.epoch]);
     if (h->prev.generation[0])
         assert_true(w->exists[h->prev.epoch]);
-    if (h->salvage != EPOCH_NONE)
-        assert_true(w->exists[h->salvage]);
+    for (unsigned i = 0; i < h->n_aside; i++)
+        assert_true(w->exists[h->aside[i].side.epoch]);
     if (h->state == SWAP_TRYING || h->state == SWAP_SERVING) /* the way back is there before it is needed */
         assert_true(w->exists[h->state == SWAP_TRYING ? h->cur.epoch : h->prev.epoch]);
     for (size_t t = 0; t <= TXIDS_MAX; t++)
@@ -150,6 +150,17 @@ static void check_settled(const World *w)
         assert_int_equal(w->records[t], t < h->txid || (t == h->txid && ended) ? 1 : 0);
 }
 
+/* What clients wrote goes only when the operator says so, and only that which they named. */
+static void check_aside(const World *before, const World *after, const SwapEvent *event)
+{
+    for (unsigned i = 0; i < before->memory.n_aside; i++) {
+        int64_t epoch = before->memory.aside[i].side.epoch;
+
+        if (event->kind != EVENT_DISCARD || event->epoch != epoch)
+            assert_true(after->exists[epoch]);
+    }
+}
+
 /* ---- the walk ---- */
 
 #define WORLDS_MAX (1U << 17)
@@ -169,6 +180,8 @@ static void world_normalise(World *w)
     memset(w->durable.reason, 0, sizeof(w->durable.reason));
     memset(w->memory.reason, 0, sizeof(w->memory.reason));
     memset(w->ran, 0, sizeof(w->ran));
+    for (unsigned i = 0; i < ASIDE_MAX; i++)
+        w->durable.aside[i].served_usec = w->memory.aside[i].served_usec = 0;
 }
 
 static uint32_t world_hash(const World *w)
@@ -186,7 +199,7 @@ static void walk_add(Walk *walk, const World *from)
     World w = *from;
     uint32_t i;
 
-    if (w.memory.txid >= TXIDS_MAX)
+    if (w.memory.txid > swaps_max)
         return;
     world_normalise(&w);
     for (i = world_hash(&w) % (2 * WORLDS_MAX); walk->slots[i]; i = (i + 1) % (2 * WORLDS_MAX))
@@ -197,8 +210,10 @@ static void walk_add(Walk *walk, const World *from)
     walk->slots[i] = (uint32_t) walk->n;
 }
 
+#define EVENTS_MAX (SWAP_EVENTS * 4 + 2 * EPOCHS_MAX)
+
 /* Every event, with each value of what it carries that can matter to it. */
-static size_t events_make(SwapEvent ret[static SWAP_EVENTS * 4])
+static size_t events_make(SwapEvent ret[static EVENTS_MAX])
 {
     size_t n = 0;
 
@@ -209,11 +224,16 @@ static size_t events_make(SwapEvent ret[static SWAP_EVENTS * 4])
             if (((variant & 2) && !boot) || ((variant & 1) && !keep))
                 continue;
             ret[n++] = (SwapEvent){.kind = k,
-                                   .generation = "b",
+                                   .generation = k == EVENT_REQUEST ? "b" : NULL,
+                                   .epoch = EPOCH_NONE,
                                    .reason = "why",
                                    .boot_id = variant & 2 ? OTHER_BOOT : BOOT,
                                    .keep_state = variant & 1};
         }
+    for (int64_t epoch = 0; epoch < EPOCHS_MAX; epoch++) {
+        ret[n++] = (SwapEvent){.kind = EVENT_RESUME, .generation = "b", .epoch = epoch};
+        ret[n++] = (SwapEvent){.kind = EVENT_DISCARD, .epoch = epoch};
+    }
     return n;
 }
 
@@ -264,6 +284,7 @@ static bool possible(const World *w, const SwapEvent *event)
     case EVENT_REHEARSED:
     case EVENT_ABORT:
     case EVENT_RESUME:
+    case EVENT_DISCARD:
     case SWAP_EVENTS:
         break;
     }
@@ -272,14 +293,15 @@ static bool possible(const World *w, const SwapEvent *event)
 
 static void walk_from(Walk *walk, const World *from)
 {
-    SwapEvent events[SWAP_EVENTS * 4];
+    SwapEvent events[EVENTS_MAX];
     size_t n_events = events_make(events);
 
     for (size_t i = 0; i < n_events; i++) {
         World w = *from;
         size_t n;
 
-        events[i].generation = streq(from->memory.cur.generation, "b") ? "a" : "b";
+        if (events[i].generation)
+            events[i].generation = streq(from->memory.cur.generation, "b") ? "a" : "b";
         walk->by_state[from->memory.state][events[i].kind]++;
         if (!possible(from, &events[i]))
             continue;
@@ -288,6 +310,7 @@ static void walk_from(Walk *walk, const World *from)
             continue;
         walk->steps++;
         check_settled(&w);
+        check_aside(from, &w, &events[i]);
         walk_add(walk, &w);
         for (size_t cut = 0; cut <= n; cut++) {
             w = *from;
@@ -297,7 +320,7 @@ static void walk_from(Walk *walk, const World *from)
     }
 }
 
-TEST(every_event_in_every_state_with_a_crash_after_each_action_keeps_the_invariants)
+static void walk_all(void)
 {
     Walk walk = {.seen = calloc(WORLDS_MAX, sizeof(World)), .slots = calloc((size_t) 2 * WORLDS_MAX, sizeof(uint32_t))};
     World w = world_new();
@@ -320,9 +343,23 @@ TEST(every_event_in_every_state_with_a_crash_after_each_action_keeps_the_invaria
     free(walk.slots);
 }
 
+TEST(every_event_in_every_state_with_a_crash_after_each_action_keeps_the_invariants)
+{
+    swaps_max = getenv("MOSS_FULL") ? 3 : 2;
+    for (unsigned halts = 0; halts < 2; halts++) {
+        policy.served_halts = halts;
+        walk_all();
+    }
+    policy.served_halts = false;
+}
+
 static void feed(World *w, SwapEventKind kind, bool keep)
 {
-    SwapEvent e = {.kind = kind, .generation = "b", .reason = "why", .boot_id = BOOT, .keep_state = keep};
+    SwapEvent e = {.kind = kind,
+                   .generation = kind == EVENT_REQUEST ? "b" : NULL,
+                   .reason = "why",
+                   .boot_id = BOOT,
+                   .keep_state = keep};
 
     assert_true(apply(w, &e, SWAP_ACTIONS_MAX) > 0);
 }
@@ -388,7 +425,8 @@ TEST(an_old_generation_that_fails_on_the_new_state_gets_its_own)
     assert_int_equal(w.run.epoch, 1);
     feed(&w, EVENT_DIED, false);
     assert_int_equal(w.run.epoch, 0);
-    assert_int_equal(w.durable.salvage, 1);
+    assert_int_equal(w.durable.n_aside, 1);
+    assert_int_equal(w.durable.aside[0].side.epoch, 1);
     feed(&w, EVENT_GATE_PASSED, false);
     assert_int_equal(w.durable.state, SWAP_STEADY);
     assert_true(w.exists[1]); /* set aside, not lost */
@@ -406,6 +444,90 @@ TEST(a_roll_back_is_never_rolled_back)
     assert_false(w.running);
     feed(&w, EVENT_RESUME, false);
     assert_string_equal(w.run.generation, "a");
+}
+
+TEST(where_the_policy_says_so_a_candidate_that_served_leaves_the_choice_to_the_operator)
+{
+    World w = world_trying();
+
+    policy.served_halts = true;
+    feed(&w, EVENT_GATE_PASSED, false);
+    feed(&w, EVENT_ABORT, true);
+    policy.served_halts = false;
+    assert_int_equal(w.durable.state, SWAP_HALTED);
+    assert_false(w.running);
+    assert_string_equal(w.durable.cur.generation, "a");
+    assert_int_equal(w.durable.cur.epoch, 0);
+    assert_int_equal(w.durable.n_aside, 1);
+    assert_int_equal(w.durable.aside[0].side.epoch, 1);
+}
+
+TEST(the_operator_resumes_on_what_was_set_aside_and_loses_nothing_by_it)
+{
+    World w = world_trying();
+    SwapEvent to = {.kind = EVENT_RESUME, .generation = "b", .epoch = 1}, nowhere = {EVENT_RESUME, "b", 3};
+    SwapStep step;
+
+    policy.served_halts = true;
+    feed(&w, EVENT_HANDED, false);
+    feed(&w, EVENT_DIED, false);
+    policy.served_halts = false;
+    assert_int_equal(swap_step(&w.memory, &policy, &nowhere, &step), -ENOENT);
+    assert_true(apply(&w, &to, SWAP_ACTIONS_MAX) > 0);
+    assert_int_equal(w.durable.state, SWAP_STEADY);
+    assert_string_equal(w.run.generation, "b");
+    assert_int_equal(w.run.epoch, 1);
+    assert_int_equal(w.durable.n_aside, 0);
+    assert_int_equal(w.durable.prev.epoch, 0);
+    assert_true(w.exists[0]);
+}
+
+TEST(what_was_set_aside_stays_through_later_swaps_until_it_is_discarded)
+{
+    World w = world_trying();
+    SwapEvent discard = {.kind = EVENT_DISCARD, .epoch = 1};
+    SwapStep step;
+
+    feed(&w, EVENT_HANDED, false);
+    feed(&w, EVENT_DIED, false); /* set aside */
+    feed(&w, EVENT_GATE_PASSED, false);
+    feed(&w, EVENT_REQUEST, false);
+    assert_int_equal(swap_step(&w.memory, &policy, &discard, &step), -EINVAL);
+    feed(&w, EVENT_REHEARSED, false);
+    feed(&w, EVENT_DIED, false);
+    feed(&w, EVENT_CLONED, false);
+    feed(&w, EVENT_GATE_PASSED, false);
+    feed(&w, EVENT_BAKED, false);
+    assert_true(w.exists[1]);
+    assert_true(apply(&w, &discard, SWAP_ACTIONS_MAX) > 0);
+    assert_false(w.exists[1]);
+    assert_int_equal(swap_step(&w.memory, &policy, &discard, &step), -ENOENT);
+}
+
+TEST(no_swap_begins_while_as_much_is_set_aside_as_can_be)
+{
+    World w = world_new();
+    SwapEvent e = {.kind = EVENT_REQUEST, .generation = "b"};
+    SwapStep step;
+
+    w.memory.n_aside = ASIDE_MAX;
+    assert_int_equal(swap_step(&w.memory, &policy, &e, &step), -EDQUOT);
+}
+
+TEST(how_long_clients_wrote_is_known_unless_the_host_was_started_again)
+{
+    World w = world_trying();
+    SwapEvent handed = {.kind = EVENT_HANDED, .now = 1000},
+              died = {.kind = EVENT_DIED, .reason = "why", .boot_id = BOOT, .now = 61000};
+    SwapStep step;
+
+    assert_true(apply(&w, &handed, SWAP_ACTIONS_MAX) > 0);
+    assert_int_equal(swap_step(&w.memory, &policy, &died, &step), 0);
+    assert_int_equal(step.head.aside[0].served_usec, 60000);
+    assert_string_equal(step.head.aside[0].side.generation, "b");
+    died.boot_id = OTHER_BOOT;
+    assert_int_equal(swap_step(&w.memory, &policy, &died, &step), 0);
+    assert_int_equal(step.head.aside[0].served_usec, -1);
 }
 
 TEST(a_second_swap_is_refused_while_one_goes_on)
@@ -429,6 +551,11 @@ int main(void)
         UNIT(what_clients_wrote_survives_the_way_back_if_it_can_be_read),
         UNIT(an_old_generation_that_fails_on_the_new_state_gets_its_own),
         UNIT(a_roll_back_is_never_rolled_back),
+        UNIT(where_the_policy_says_so_a_candidate_that_served_leaves_the_choice_to_the_operator),
+        UNIT(the_operator_resumes_on_what_was_set_aside_and_loses_nothing_by_it),
+        UNIT(what_was_set_aside_stays_through_later_swaps_until_it_is_discarded),
+        UNIT(no_swap_begins_while_as_much_is_set_aside_as_can_be),
+        UNIT(how_long_clients_wrote_is_known_unless_the_host_was_started_again),
         UNIT(a_second_swap_is_refused_while_one_goes_on),
     };
 

@@ -6,6 +6,7 @@
 #include "shim/swap/epoch.h"
 #include "shim/swap/head.h"
 #include "shim/swap/record.h"
+#include "shim/swap/schema.h"
 #include "tests/unit/test.h"
 
 #define A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -21,7 +22,9 @@ static Head head_of(SwapState state)
                   .cand = {B, 4},
                   .prev = {"", EPOCH_NONE},
                   .fallback = {"", EPOCH_NONE},
-                  .salvage = 1,
+                  .aside = {{{A, 1}, 61000000}, {{B, 2}, -1}},
+                  .n_aside = 2,
+                  .served_at = 77,
                   .served = true,
                   .boot_id = "11111111-1111-1111-1111-111111111111",
                   .reason = "why \"not\""};
@@ -42,7 +45,9 @@ TEST(a_head_comes_back_as_it_was_written_in_every_state)
         assert_string_equal(back.cur.generation, A);
         assert_int_equal(back.cand.epoch, 4);
         assert_string_equal(back.prev.generation, "");
-        assert_int_equal(back.salvage, 1);
+        assert_int_equal(back.n_aside, 2);
+        assert_memory_equal(back.aside, h.aside, sizeof(h.aside));
+        assert_int_equal(back.served_at, 77);
         assert_true(back.served);
         assert_string_equal(back.reason, h.reason);
         assert_string_equal(back.boot_id, h.boot_id);
@@ -120,7 +125,8 @@ TEST(a_clone_is_a_copy_and_what_nobody_keeps_is_collected)
     _cleanup_free_ char *text = NULL;
 
     make_epoch(d.fd, "epochs/3", "state");
-    make_epoch(d.fd, "epochs/2", "old");
+    make_epoch(d.fd, "epochs/2", "written to by clients");
+    make_epoch(d.fd, "epochs/0", "old");
     make_epoch(d.fd, "epochs/7.tmp", "half");
     make_epoch(d.fd, "epochs/4", "left of a swap that was cut off");
     assert_int_equal(epoch_clone(d.fd, 3, 4, NULL), 0);
@@ -129,26 +135,79 @@ TEST(a_clone_is_a_copy_and_what_nobody_keeps_is_collected)
     assert_int_equal(epoch_collect(d.fd, &h, NULL), 0);
     assert_int_equal(faccessat(d.fd, "epochs/3", F_OK, 0), 0);
     assert_int_equal(faccessat(d.fd, "epochs/4", F_OK, 0), 0);
-    assert_int_equal(faccessat(d.fd, "epochs/2", F_OK, 0), -1);
+    assert_int_equal(faccessat(d.fd, "epochs/2", F_OK, 0), 0);
+    assert_int_equal(faccessat(d.fd, "epochs/0", F_OK, 0), -1);
     assert_int_equal(faccessat(d.fd, "epochs/7.tmp", F_OK, 0), -1);
     assert_true(epoch_clone(d.fd, 6, 9, NULL) < 0);
     assert_int_equal(faccessat(d.fd, "epochs/9.tmp", F_OK, 0), -1);
 }
 
-TEST(schemas_are_the_same_when_equal_or_both_absent)
+static void stamp(int state, const char *text)
 {
-    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    _cleanup_close_ int dir = -EBADF;
 
-    make_epoch(d.fd, "epochs/0", "");
-    make_epoch(d.fd, "epochs/1", "");
-    assert_true(epoch_same_schema(d.fd, 0, 1));
-    assert_int_equal(mkdirat_p(d.fd, "epochs/1/.moss", 0755), 0);
-    {
-        _cleanup_close_ int fd = openat(d.fd, "epochs/1/.moss", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(rm_rf_at(state, ".moss"), 0);
+    if (!text)
+        return;
+    assert_int_equal(mkdirat(state, ".moss", 0755), 0);
+    dir = openat(state, ".moss", O_RDONLY | O_DIRECTORY);
+    assert_int_equal(file_write_at(dir, "schema", text, strlen(text), 0644, 0), 0);
+}
 
-        assert_int_equal(file_write_at(fd, "schema", "2", 1, 0644, 0), 0);
+TEST(a_state_is_readable_when_its_stamp_says_so)
+{
+    static const struct {
+        const char *before, *after;
+        bool readable;
+    } cases[] = {
+        {NULL, NULL, true},
+        {"{\"writer\":2,\"minReader\":1}", "{\"writer\":2,\"minReader\":1}", true},
+        {"{\"writer\":2,\"minReader\":2}", "{\"writer\":3,\"minReader\":2}", true},
+        {"{\"writer\":2,\"minReader\":2}", "{\"writer\":3,\"minReader\":3}", false},
+        {NULL, "{\"writer\":1,\"minReader\":0}", true},
+        {NULL, "{\"writer\":1,\"minReader\":1}", false},
+        {"{\"writer\":2,\"minReader\":2}", NULL, false},
+        {"{\"writer\":2,\"minReader\":2}", "{\"writer\":-1,\"minReader\":-1}", false},
+        {"{\"writer\":2,\"minReader\":2}", "{\"writer\":1,\"minReader\":2}", false},
+        {"{\"writer\":2,\"minReader\":2}", "{\"writer\":2,\"minReader\":2,\"and\":1}", false},
+        {"{\"writer\":2,\"minReader\":2}", "{\"writer\":99999999999999999999,\"minReader\":1}", false},
+        {"{\"writer\":2,\"minReader\":2}", "{\"writer\":2.5,\"minReader\":1}", false},
+        {"{\"writer\":2,\"minReader\":2}", "[]", false},
+        {"{\"writer\":2,\"minReader\":2}", "", false},
+        {"2", "2", false},
+    };
+    _cleanup_test_directory_ TestDirectory before = test_directory_make(), after = test_directory_make();
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        stamp(before.fd, cases[i].before);
+        stamp(after.fd, cases[i].after);
+        assert_int_equal(schema_readable(before.fd, after.fd), cases[i].readable);
     }
-    assert_false(epoch_same_schema(d.fd, 0, 1));
+}
+
+TEST(a_stamp_that_is_huge_or_no_plain_file_cannot_be_read)
+{
+    _cleanup_test_directory_ TestDirectory before = test_directory_make(), after = test_directory_make();
+    static const char good[] = "{\"writer\":2,\"minReader\":2}";
+    char huge[5000];
+
+    memset(huge, ' ', sizeof(huge));
+    memcpy(huge, good, strlen(good));
+    huge[sizeof(huge) - 1] = '\0';
+    stamp(before.fd, good);
+    stamp(after.fd, huge);
+    assert_false(schema_readable(before.fd, after.fd));
+    stamp(after.fd, good);
+    assert_true(schema_readable(before.fd, after.fd));
+    assert_int_equal(renameat(after.fd, ".moss/schema", after.fd, ".moss/other"), 0);
+    assert_int_equal(symlinkat("other", after.fd, ".moss/schema"), 0);
+    assert_false(schema_readable(before.fd, after.fd));
+    assert_int_equal(unlinkat(after.fd, ".moss/schema", 0), 0);
+    assert_int_equal(mkfifoat(after.fd, ".moss/schema", 0600), 0);
+    assert_false(schema_readable(before.fd, after.fd));
+    assert_int_equal(renameat(after.fd, ".moss", after.fd, "elsewhere"), 0);
+    assert_int_equal(symlinkat("elsewhere", after.fd, ".moss"), 0);
+    assert_false(schema_readable(before.fd, after.fd));
 }
 
 int main(void)
@@ -159,7 +218,8 @@ int main(void)
         UNIT(the_first_head_is_made_from_what_was_added),
         UNIT(a_swap_is_recorded_once_and_a_cut_line_is_replaced),
         UNIT(a_clone_is_a_copy_and_what_nobody_keeps_is_collected),
-        UNIT(schemas_are_the_same_when_equal_or_both_absent),
+        UNIT(a_state_is_readable_when_its_stamp_says_so),
+        UNIT(a_stamp_that_is_huge_or_no_plain_file_cannot_be_read),
     };
 
     return RUN_TESTS(tests);
