@@ -8,7 +8,7 @@ _moss_runtime()
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
         return
         ;;
-    --log | --criu | --pid-file | --console-socket | --pidfd-socket | --process | --resources)
+    --log | --criu | --config | --pid-file | --console-socket | --pidfd-socket | --process | --resources)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
@@ -38,8 +38,8 @@ _moss_runtime()
         '') words='checkpoint create delete events exec features generation kill layer list pause ps restore resume run snapshot spec start state update
             --root --log --log-format --debug --cgroup-manager --systemd-cgroup --rootless --criu --version --help' ;;
         create | run)
-            words='--bundle --pid-file --console-socket --pidfd-socket --preserve-fds --no-pivot --no-new-keyring'
-            [ "$verb" = create ] || words+=' --detach --keep --no-subreaper'
+            words='--bundle --config --pid-file --console-socket --pidfd-socket --preserve-fds --no-pivot --no-new-keyring --no-subreaper'
+            [ "$verb" = create ] || words+=' --detach --keep'
             ;;
         restore)
             words='--bundle --detach --pid-file --console-socket --image-path --work-path --tcp-established --ext-unix-sk --shell-job --file-locks
@@ -55,8 +55,8 @@ _moss_runtime()
         *)
             words=$(moss-runtime "${options[@]}" list --quiet 2>/dev/null)
             case $verb in
-            delete) words+=' --force' ;;
-            kill) words+=' --all KILL TERM INT HUP USR1 USR2' ;;
+            delete) words+=' --force --regex' ;;
+            kill) words+=' --all --regex KILL TERM INT HUP USR1 USR2' ;;
             ps) words+=' --format' ;;
             events) words+=' --stats --interval' ;;
             exec) words+=' --process --cwd --env --tty --user --additional-gids --cap --no-new-privs --apparmor --process-label --cgroup --ignore-paused

@@ -64,10 +64,31 @@ int cmd_runtime(const Cli *cli, Runtime *ret, Error *e);
 /* A verb's options, for getopt_long(3), which main() has silenced. An unknown one or a missing value gives the error, --help
  * gives CMD_HELP. */
 int cmd_bad_option(int argc, char **argv, Error *e);
+/* What create, run and exec have in common: the lines belong into their tables, "d" too, and the function takes all that they do not know. */
+enum {
+    CMD_PID_FILE = 512,
+    CMD_CONSOLE_SOCKET,
+    CMD_PIDFD_SOCKET,
+    CMD_PRESERVE_FDS,
+    CMD_IGNORED,
+};
+#define CMD_CALLER_OPTIONS                                                                                             \
+    {"detach", no_argument, NULL, 'd'}, {"pid-file", required_argument, NULL, CMD_PID_FILE},                           \
+        {"console-socket", required_argument, NULL, CMD_CONSOLE_SOCKET},                                               \
+        {"pidfd-socket", required_argument, NULL, CMD_PIDFD_SOCKET},                                                   \
+        {"preserve-fds", required_argument, NULL, CMD_PRESERVE_FDS},                                                   \
+    {                                                                                                                  \
+        "no-subreaper", no_argument, NULL, CMD_IGNORED                                                                 \
+    }
+int cmd_caller_option(Caller *caller, int c, int argc, char **argv, Error *e);
+
 /* After getopt_long: exactly one argument, the container's id. */
 int cmd_id(int argc, char **argv, const char **ret, Error *e);
 /* A whole number, in full and within the limits, or an error that names the option. */
 int cmd_number(const char *option, const char *text, int64_t min, int64_t max, int64_t *ret, Error *e);
+
+/* The ids of all containers, an array of strings which the caller releases. */
+int cmd_ids(const Runtime *rt, json_t **ret, Error *e);
 
 /* {"ociVersion":…,"id":…,"pid":…,"status":…,"bundle":…,"rootfs":…,"created":…,"owner":…,"annotations":…}, as `state` and `list` print it. */
 json_t *cmd_describe(const Container *c);

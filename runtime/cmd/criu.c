@@ -11,7 +11,7 @@
 typedef struct Options {
     CriuOptions criu;
     CreateOptions create;
-    bool restore, detach;
+    bool restore;
     const char *id;
 } Options;
 
@@ -23,9 +23,6 @@ enum {
     OPTION_EMPTY,
     OPTION_PAGES,
     OPTION_STATUS,
-    OPTION_PID_FILE,
-    OPTION_CONSOLE,
-    OPTION_IGNORED,
     OPTION_LSM,
     OPTION_LSM_MOUNT,
     OPTION_FLAG, /* and those that follow it: see flags */
@@ -53,10 +50,10 @@ static const struct {
     {{"status-fd", required_argument, NULL, OPTION_STATUS}, 'c'},
     {{"bundle", required_argument, NULL, 'b'}, 'r'},
     {{"detach", no_argument, NULL, 'd'}, 'r'},
-    {{"pid-file", required_argument, NULL, OPTION_PID_FILE}, 'r'},
-    {{"console-socket", required_argument, NULL, OPTION_CONSOLE}, 'r'},
-    {{"no-subreaper", no_argument, NULL, OPTION_IGNORED}, 'r'},
-    {{"no-pivot", no_argument, NULL, OPTION_IGNORED}, 'r'},
+    {{"pid-file", required_argument, NULL, CMD_PID_FILE}, 'r'},
+    {{"console-socket", required_argument, NULL, CMD_CONSOLE_SOCKET}, 'r'},
+    {{"no-subreaper", no_argument, NULL, CMD_IGNORED}, 'r'},
+    {{"no-pivot", no_argument, NULL, CMD_IGNORED}, 'r'},
     {{"lsm-profile", required_argument, NULL, OPTION_LSM}, 'r'},
     {{"lsm-mount-context", required_argument, NULL, OPTION_LSM_MOUNT}, 'r'},
 };
@@ -86,10 +83,6 @@ static const char **text(Options *o, int c)
         return &o->criu.lsm_profile;
     case OPTION_LSM_MOUNT:
         return &o->criu.lsm_mount_context;
-    case OPTION_PID_FILE:
-        return &o->create.pid_file;
-    case OPTION_CONSOLE:
-        return &o->create.console_socket;
     case 'b':
         return &o->create.bundle;
     default:
@@ -111,11 +104,6 @@ static int one_option(Options *o, int c, int argc, char **argv, Error *e)
         return 0;
     }
     switch (c) {
-    case 'd':
-        o->detach = true;
-        return 0;
-    case OPTION_IGNORED:
-        return 0;
     case OPTION_EMPTY:
         o->criu.empty_network = true;
         return streq(optarg, "network")
@@ -128,7 +116,7 @@ static int one_option(Options *o, int c, int argc, char **argv, Error *e)
         o->criu.status_fd = r < 0 ? -1 : (int) n;
         return r;
     default:
-        return cmd_bad_option(argc, argv, e);
+        return cmd_caller_option(&o->create.caller, c, argc, argv, e);
     }
 }
 
@@ -194,7 +182,7 @@ static int checkpoint_or_restore(Cli *cli, Options *o, int argc, char **argv, Er
     o->criu.work = work;
     o->create.systemd = cli->systemd_cgroup;
     o->create.no_cgroup = cli->no_cgroup;
-    r = o->restore ? container_restore(&rt, o->id, &o->create, &o->criu, o->detach, e) : checkpoint(&rt, o, e);
+    r = o->restore ? container_restore(&rt, o->id, &o->create, &o->criu, e) : checkpoint(&rt, o, e);
     fd_closep(&rt.root);
     return r;
 }

@@ -7,7 +7,6 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
 #include "runtime/base/strbuf.h"
-#include "runtime/box/caps.h"
 #include "runtime/oci/guard.h"
 
 #define LIST_MAX 256
@@ -25,16 +24,11 @@ typedef struct Options {
 
 enum {
     OPTION_CWD = 256,
-    OPTION_PID_FILE,
-    OPTION_CONSOLE,
-    OPTION_PIDFD,
-    OPTION_PRESERVE,
     OPTION_LABEL,
     OPTION_APPARMOR,
     OPTION_NNP,
     OPTION_IGNORE_PAUSED,
     OPTION_CGROUP,
-    OPTION_IGNORED,
 };
 
 static const struct option long_options[] = {
@@ -44,18 +38,13 @@ static const struct option long_options[] = {
     {"tty", no_argument, NULL, 't'},
     {"user", required_argument, NULL, 'u'},
     {"additional-gids", required_argument, NULL, 'g'},
-    {"detach", no_argument, NULL, 'd'},
     {"cap", required_argument, NULL, 'c'},
-    {"pid-file", required_argument, NULL, OPTION_PID_FILE},
-    {"console-socket", required_argument, NULL, OPTION_CONSOLE},
-    {"pidfd-socket", required_argument, NULL, OPTION_PIDFD},
-    {"preserve-fds", required_argument, NULL, OPTION_PRESERVE},
+    CMD_CALLER_OPTIONS,
     {"process-label", required_argument, NULL, OPTION_LABEL},
     {"apparmor", required_argument, NULL, OPTION_APPARMOR},
     {"no-new-privs", no_argument, NULL, OPTION_NNP},
     {"ignore-paused", no_argument, NULL, OPTION_IGNORE_PAUSED},
     {"cgroup", required_argument, NULL, OPTION_CGROUP},
-    {"no-subreaper", no_argument, NULL, OPTION_IGNORED},
     {},
 };
 
@@ -69,23 +58,7 @@ static int add(const char **list, size_t *n, const char *what, Error *e)
 
 static int less_common(Options *o, int c, int argc, char **argv, Error *e)
 {
-    int64_t n;
-    int r;
-
     switch (c) {
-    case OPTION_PID_FILE:
-        o->exec.pid_file = optarg;
-        return 0;
-    case OPTION_CONSOLE:
-        o->exec.console_socket = optarg;
-        return 0;
-    case OPTION_PIDFD:
-        o->exec.pidfd_socket = optarg;
-        return 0;
-    case OPTION_PRESERVE:
-        r = cmd_number("--preserve-fds", optarg, 0, 65536, &n, e);
-        o->exec.preserve_fds = r < 0 ? 0 : (unsigned) n;
-        return r;
     case OPTION_LABEL:
         o->label = optarg;
         return 0;
@@ -101,10 +74,8 @@ static int less_common(Options *o, int c, int argc, char **argv, Error *e)
     case OPTION_CGROUP:
         o->exec.cgroup = optarg;
         return 0;
-    case OPTION_IGNORED:
-        return 0;
     default:
-        return cmd_bad_option(argc, argv, e);
+        return cmd_caller_option(&o->exec.caller, c, argc, argv, e);
     }
 }
 
@@ -127,9 +98,6 @@ static int one_option(Options *o, int c, int argc, char **argv, Error *e)
         return 0;
     case 'g':
         return add(o->groups, &o->n_groups, "--additional-gids", e);
-    case 'd':
-        o->exec.detach = true;
-        return 0;
     case 'c':
         return add(o->caps, &o->n_caps, "--cap", e);
     default:
@@ -179,11 +147,10 @@ static int set_user(json_t *process, const char *text, Error *e)
 }
 
 /* Bounding, permitted and effective; never inheritable, which would outlive the exec of a program with file capabilities. */
-static int add_caps(json_t *process, const Options *o, Error *e)
+static void add_caps(json_t *process, const Options *o)
 {
     static const char *const sets[] = {"bounding", "permitted", "effective"};
     json_t *caps = json_object_get(process, "capabilities");
-    uint64_t bit;
 
     if (o->n_caps > 0 && !caps)
         json_object_set_new(process, "capabilities", caps = json_object());
@@ -191,13 +158,10 @@ static int add_caps(json_t *process, const Options *o, Error *e)
         for (size_t k = 0; k < ARRAY_SIZE(sets); k++) {
             json_t *set = json_object_get(caps, sets[k]);
 
-            if (caps_from_name(o->caps[i], &bit) < 0)
-                return error_setf(e, -EINVAL, "--cap %s: no such capability", o->caps[i]);
             if (!set)
                 json_object_set_new(caps, sets[k], set = json_array());
             json_array_append_new(set, json_string(o->caps[i]));
         }
-    return 0;
 }
 
 static int set_lists(json_t *process, const Options *o, Error *e)
@@ -243,9 +207,8 @@ static int derive(const Config *config, const Options *o, json_t **ret, Error *e
         json_object_set_new(p, "apparmorProfile", json_string(o->apparmor));
     if (o->no_new_privs)
         json_object_set_new(p, "noNewPrivileges", json_true());
+    add_caps(p, o);
     r = o->user ? set_user(p, o->user, e) : 0;
-    if (r >= 0)
-        r = add_caps(p, o, e);
     if (r >= 0)
         r = set_lists(p, o, e);
     if (r < 0)
@@ -290,9 +253,9 @@ int verb_exec(Cli *cli, int argc, char **argv, Error *e)
     int r;
 
     cli->failure = 255; /* so that it is not taken for the program's own */
-    o.exec.warner = (Warner){cmd_warn, cli};
+    o.exec.caller.warner = (Warner){cmd_warn, cli};
     if ((r = parse(&o, argc, argv, e)) < 0 || (r = guard_self(cli->argv, e)) < 0 ||
-        (r = container_take_fds(o.exec.preserve_fds, e)) < 0)
+        (r = container_take_fds(&o.exec.caller.preserve_fds, e)) < 0)
         return r;
     return run(cli, &o, e);
 }

@@ -81,7 +81,7 @@ static json_t *annotations(void)
 int verb_features(Cli *cli _unused_, int argc, char **argv, Error *e)
 {
     static const struct option options[] = {{}};
-    static const char *const unsafe[] = {"org.systemd.property.", "run.oci.systemd.subgroup"};
+    static const char *const unsafe[] = {"org.systemd.property.", "run.oci.systemd.subgroup", CONFIG_KEEP_GROUPS};
 
     if (getopt_long(argc, argv, "+", options, NULL) != -1 || argc != optind)
         return cmd_bad_option(argc, argv, e);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
+#include <regex.h>
 #include <signal.h>
 #include <strings.h>
 
 #include "cmd.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/json.h"
 
 /* "9", "KILL", "SIGKILL", "RTMIN+3" */
 static int parse_signal(const char *text, int *ret, Error *e)
@@ -34,46 +36,82 @@ static int parse_signal(const char *text, int *ret, Error *e)
     return error_setf(e, -EINVAL, "no such signal: \"%s\"", text);
 }
 
-int verb_kill(Cli *cli, int argc, char **argv, Error *e)
-{
-    static const struct option options[] = {{"all", no_argument, NULL, 'a'}, {}};
-    int c, r, sig = SIGTERM;
-    bool all = false;
-    Runtime rt;
+/* What is to be done to one container, or to all whose ids match. */
+typedef struct Deed {
+    bool force, all, regex;
+    int signal; /* -1: delete it */
+} Deed;
 
-    while ((c = getopt_long(argc, argv, "+a", options, NULL)) != -1) {
-        if (c != 'a')
-            return cmd_bad_option(argc, argv, e);
-        all = true;
-    }
-    if (argc - optind < 1 || argc - optind > 2)
-        return error_setf(e, -EINVAL, "kill: needs a container id and perhaps a signal");
-    if (argc - optind == 2 && (r = parse_signal(argv[optind + 1], &sig, e)) < 0)
-        return r;
-    r = cmd_runtime(cli, &rt, e);
+static int act(const Runtime *rt, const char *id, const Deed *d, Error *e)
+{
+    return d->signal < 0 ? container_delete(rt, id, d->force, e) : container_kill(rt, id, d->signal, d->all, e);
+}
+
+/* Goes on after a failure, and tells the first. */
+static int act_on_matching(const Runtime *rt, const char *pattern, const Deed *d, Error *e)
+{
+    _cleanup_json_ json_t *ids = NULL;
+    int r, first = 0;
+    regex_t regex;
+    json_t *id;
+    size_t i;
+
+    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+        return error_setf(e, -EINVAL, "--regex \"%s\": is no regular expression", pattern);
+    r = cmd_ids(rt, &ids, e);
+    json_array_foreach (ids, i, id)
+        if (regexec(&regex, json_string_value(id), 0, NULL, 0) == 0) {
+            r = act(rt, json_string_value(id), d, first < 0 ? NULL : e);
+            first = first < 0 ? first : r;
+        }
+    regfree(&regex);
+    return first < 0 ? first : r < 0 ? r : 0;
+}
+
+static int act_on(Cli *cli, const char *id, const Deed *d, Error *e)
+{
+    Runtime rt;
+    int r = cmd_runtime(cli, &rt, e);
+
     if (r < 0)
         return r;
-    r = container_kill(&rt, argv[optind], sig, all, e);
+    r = d->regex ? act_on_matching(&rt, id, d, e) : act(&rt, id, d, e);
     fd_closep(&rt.root);
     return r;
 }
 
-int verb_delete(Cli *cli, int argc, char **argv, Error *e)
+int verb_kill(Cli *cli, int argc, char **argv, Error *e)
 {
-    static const struct option options[] = {{"force", no_argument, NULL, 'f'}, {}};
-    bool force = false;
-    const char *id;
-    Runtime rt;
+    static const struct option options[] = {{"all", no_argument, NULL, 'a'}, {"regex", no_argument, NULL, 'r'}, {}};
+    Deed d = {.signal = SIGTERM};
     int c, r;
 
-    while ((c = getopt_long(argc, argv, "+f", options, NULL)) != -1) {
-        if (c != 'f')
+    while ((c = getopt_long(argc, argv, "+ar", options, NULL)) != -1) {
+        if (c != 'a' && c != 'r')
             return cmd_bad_option(argc, argv, e);
-        force = true;
+        d.all = d.all || c == 'a';
+        d.regex = d.regex || c == 'r';
     }
-    if ((r = cmd_id(argc, argv, &id, e)) < 0 || (r = cmd_runtime(cli, &rt, e)) < 0)
+    if (argc - optind < 1 || argc - optind > 2)
+        return error_setf(e, -EINVAL, "kill: needs a container id and perhaps a signal");
+    if (argc - optind == 2 && (r = parse_signal(argv[optind + 1], &d.signal, e)) < 0)
         return r;
-    r = container_delete(&rt, id, force, e);
-    fd_closep(&rt.root);
-    return r;
+    return act_on(cli, argv[optind], &d, e);
+}
+
+int verb_delete(Cli *cli, int argc, char **argv, Error *e)
+{
+    static const struct option options[] = {{"force", no_argument, NULL, 'f'}, {"regex", no_argument, NULL, 'r'}, {}};
+    Deed d = {.signal = -1};
+    const char *id;
+    int c, r;
+
+    while ((c = getopt_long(argc, argv, "+fr", options, NULL)) != -1) {
+        if (c != 'f' && c != 'r')
+            return cmd_bad_option(argc, argv, e);
+        d.force = d.force || c == 'f';
+        d.regex = d.regex || c == 'r';
+    }
+    r = cmd_id(argc, argv, &id, e);
+    return r < 0 ? r : act_on(cli, id, &d, e);
 }

@@ -28,7 +28,7 @@ static json_t *describe(const Runtime *rt, const char *id)
     return cmd_describe(&c);
 }
 
-static int collect(const Runtime *rt, json_t **ret, Error *e)
+int cmd_ids(const Runtime *rt, json_t **ret, Error *e)
 {
     _cleanup_json_ json_t *all = json_array();
     int fd = openat(rt->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -39,12 +39,25 @@ static int collect(const Runtime *rt, json_t **ret, Error *e)
         fd_closep(&fd);
         return error_errnof(e, -errno, "--root");
     }
-    while ((de = readdir(d))) {
-        json_t *o = container_id_check(de->d_name, NULL) < 0 ? NULL : describe(rt, de->d_name);
+    while ((de = readdir(d)))
+        if (container_id_check(de->d_name, NULL) >= 0)
+            json_array_append_new(all, json_string(de->d_name));
+    *ret = TAKE_PTR(all);
+    return 0;
+}
 
-        if (o)
+static int collect(const Runtime *rt, json_t **ret, Error *e)
+{
+    _cleanup_json_ json_t *all = json_array(), *ids = NULL;
+    json_t *id, *o;
+    size_t i;
+    int r = cmd_ids(rt, &ids, e);
+
+    if (r < 0)
+        return r;
+    json_array_foreach (ids, i, id)
+        if ((o = describe(rt, json_string_value(id))))
             json_array_append_new(all, o);
-    }
     *ret = TAKE_PTR(all);
     return 0;
 }

@@ -35,6 +35,35 @@ int cmd_bad_option(int argc, char **argv, Error *e)
     return error_setf(e, -EINVAL, "%s: unknown option, or one without its value: %s", argv[0], what);
 }
 
+int cmd_caller_option(Caller *caller, int c, int argc, char **argv, Error *e)
+{
+    int64_t n;
+
+    switch (c) {
+    case 'd':
+        caller->detach = true;
+        return 0;
+    case CMD_PID_FILE:
+        caller->pid_file = optarg;
+        return 0;
+    case CMD_CONSOLE_SOCKET:
+        caller->console_socket = optarg;
+        return 0;
+    case CMD_PIDFD_SOCKET:
+        caller->pidfd_socket = optarg;
+        return 0;
+    case CMD_PRESERVE_FDS:
+        if (cmd_number("--preserve-fds", optarg, 0, 65536, &n, e) < 0)
+            return -EINVAL;
+        caller->preserve_fds = (unsigned) n;
+        return 0;
+    case CMD_IGNORED:
+        return 0;
+    default:
+        return cmd_bad_option(argc, argv, e);
+    }
+}
+
 int cmd_id(int argc, char **argv, const char **ret, Error *e)
 {
     if (argc - optind != 1)

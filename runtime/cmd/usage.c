@@ -7,14 +7,18 @@
 
 #define SPEC_VERSION "1.3.0"
 
-#define CREATE_OPTIONS                                                                                                 \
-    "  -b, --bundle DIR       where config.json is; the current directory by default\n"                                \
+#define CALLER_OPTIONS                                                                                                 \
     "  --pid-file FILE        gets the process id\n"                                                                   \
     "  --console-socket PATH  gets the master of the terminal\n"                                                       \
     "  --pidfd-socket PATH    gets a pidfd of the process\n"                                                           \
     "  --preserve-fds N       passes N more file descriptors on, from 3\n"                                             \
+    "  --no-subreaper         accepted: nothing here becomes one\n"
+#define CREATE_OPTIONS                                                                                                 \
+    "  -b, --bundle DIR       where config.json is; the current directory by default\n"                                \
+    "  -f, --config FILE      another file in place of the bundle's config.json\n" CALLER_OPTIONS                      \
     "  --no-pivot             moves the root mount in place of pivot_root\n"                                           \
     "  --no-new-keyring       keeps the session keyring of the caller\n"
+#define REGEX_OPTION "  -r, --regex            ID is a regular expression: every container that it matches\n"
 #define FORMAT_OPTION "  -f, --format FORMAT    table or json\n"
 #define CRIU_OPTIONS                                                                                                   \
     "  --image-path DIR       where the images are; ./checkpoint by default\n"                                         \
@@ -50,13 +54,12 @@ static const Verb verbs[] = {
     {"start", verb_start, "ID", "start the program of a created container", ""},
     {"run", verb_run, "[OPTION...] ID", "create, start, wait and delete",
      CREATE_OPTIONS "  -d, --detach           does not wait\n"
-                    "  --keep                 does not delete\n"
-                    "  --no-subreaper         accepted: nothing here becomes one\n"},
+                    "  --keep                 does not delete\n"},
     {"state", verb_state, "ID", "print the state of a container as JSON", ""},
-    {"kill", verb_kill, "[--all] ID [SIGNAL]", "send a signal, SIGTERM by default",
-     "  -a, --all              to all processes of the container\n"},
-    {"delete", verb_delete, "[--force] ID", "remove a container that has ended",
-     "  -f, --force            kills it first, and does not mind if it is not there\n"},
+    {"kill", verb_kill, "[OPTION...] ID [SIGNAL]", "send a signal, SIGTERM by default",
+     "  -a, --all              to all processes of the container\n" REGEX_OPTION},
+    {"delete", verb_delete, "[OPTION...] ID", "remove a container that has ended",
+     "  -f, --force            kills it first, and does not mind if it is not there\n" REGEX_OPTION},
     {"exec", verb_exec, "[OPTION...] ID [PROGRAM ARG...]", "run another program in a container",
      "  -p, --process FILE     a process object of the specification\n"
      "  --cwd DIR              working directory\n"
@@ -69,12 +72,7 @@ static const Verb verbs[] = {
      "  --apparmor PROFILE, --process-label LABEL\n"
      "  --cgroup PATH          a cgroup below the container's\n"
      "  --ignore-paused        also in a container that is paused\n"
-     "  -d, --detach           does not wait\n"
-     "  --pid-file FILE        gets the process id\n"
-     "  --console-socket PATH  gets the master of the terminal\n"
-     "  --pidfd-socket PATH    gets a pidfd of the process\n"
-     "  --preserve-fds N       passes N more file descriptors on, from 3\n"
-     "Errors of its own give exit status 255.\n"},
+     "  -d, --detach           does not wait\n" CALLER_OPTIONS "Errors of its own give exit status 255.\n"},
     {"list", verb_list, "[OPTION...]", "list containers", FORMAT_OPTION "  -q, --quiet            ids only\n"},
     {"ps", verb_ps, "[--format FORMAT] ID [OPTION OF PS...]", "list the processes of a container", FORMAT_OPTION},
     {"pause", verb_pause, "ID", "freeze all processes of a container", ""},

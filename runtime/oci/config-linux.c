@@ -251,6 +251,8 @@ static int parse_sysctls(const json_t *linux_, Config *c, Error *e)
     json_object_foreach (o, key, v) {
         if (!json_is_string(v))
             return error_setf(e, -EINVAL, CONFIG_FILE ": linux.sysctl.%s: must be a string", key);
+        if (streq(key, "kernel.hostname") || streq(key, "kernel/hostname"))
+            return error_setf(e, -EINVAL, CONFIG_FILE ": linux.sysctl.%s: is what `hostname` is for", key);
         c->sysctls[c->n_sysctls++] = (ConfigPair){key, json_string_value(v)};
     }
     return 0;

@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 
 #include "placement.h"
+#include "runtime/base/fd.h"
 #include "runtime/base/json.h"
 
 #define CONFIG_FILE "config.json"
@@ -280,6 +281,23 @@ static int parse_console_size(const json_t *o, JsonAt at, ConfigProcess *p, Erro
     return 0;
 }
 
+/* The last value of a name counts, as if they were set one after the other. */
+static void drop_repeated(const char **env)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; env && env[i]; i++) {
+        size_t len = strcspn(env[i], "="), k = 0;
+
+        while (k < n && (strncmp(env[k], env[i], len) != 0 || env[k][len] != env[i][len]))
+            k++;
+        env[k] = env[i];
+        n += k == n;
+    }
+    if (env)
+        env[n] = NULL;
+}
+
 static int parse_strings(const json_t *o, JsonAt at, ConfigProcess *p, Error *e)
 {
     int r = json_want_strings(o, at, "args", &p->args, e);
@@ -294,6 +312,7 @@ static int parse_strings(const json_t *o, JsonAt at, ConfigProcess *p, Error *e)
         r = json_want_string(o, at, "selinuxLabel", &p->selinux, e);
     if (r < 0)
         return r;
+    drop_repeated(p->env);
     if (!p->args || !p->args[0] || !*p->args[0])
         return error_setf(e, -EINVAL, "%s: process.args: must name a program", at.file);
     if (p->cwd[0] != '/')
@@ -375,6 +394,7 @@ static int parse_top(const json_t *doc, Config *c, Error *e)
     c->has_process = process != NULL;
     if (process && (r = config_process_parse(process, CONFIG_FILE, &c->process, e)) < 0)
         return r;
+    c->process.keep_groups = streq_ptr(json_string_value(json_object_get(c->annotations, CONFIG_KEEP_GROUPS)), "1");
     if (c->hostname && !*c->hostname)
         c->hostname = NULL;
     if (c->domainname && !*c->domainname)
@@ -430,14 +450,15 @@ int config_parse(json_t *doc, Config **ret, Error *e)
     return 0;
 }
 
-int config_load(int dirfd, Config **ret, char **ret_text, Error *e)
+int config_load(int dirfd, const char *file, Config **ret, char **ret_text, Error *e)
 {
+    _cleanup_close_ int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     _cleanup_free_ char *text = NULL;
     json_t *doc = NULL;
     size_t len;
     int r;
 
-    r = file_read_at(dirfd, CONFIG_FILE, JSON_FILE_MAX, &text, &len);
+    r = fd < 0 ? -errno : file_read_fd(fd, JSON_FILE_MAX, &text, &len);
     if (r < 0)
         return error_errnof(e, r, "cannot read " CONFIG_FILE);
     if (strlen(text) != len)

@@ -80,7 +80,7 @@ extern const char *const hook_names[HOOK_MAX];
 typedef struct ConfigHook {
     const char *path;
     const char **args; /* NULL: the path alone */
-    const char **env;  /* NULL: empty */
+    const char **env;  /* NULL: not given */
     unsigned timeout;  /* seconds; 0: none */
 } ConfigHook;
 
@@ -97,6 +97,7 @@ typedef struct ConfigProcess {
     mode_t umask;
     gid_t *groups;
     size_t n_groups;
+    bool keep_groups;     /* those of the caller stay: CONFIG_KEEP_GROUPS */
     json_t *capabilities; /* for caps.h; NULL: none at all */
     ConfigRlimit *rlimits;
     size_t n_rlimits;
@@ -181,8 +182,11 @@ typedef struct Config {
     size_t n_net_devices;
 } Config;
 
-/* Reads "config.json" below `dirfd`. `ret_text`, if not NULL, gets its text, which the caller frees. */
-int config_load(int dirfd, Config **ret, char **ret_text, Error *e);
+/* An annotation of podman's (--group-add keep-groups), for the container and what is executed in it. */
+#define CONFIG_KEEP_GROUPS "run.oci.keep_original_groups"
+
+/* Reads `file` (errors call it config.json) below `dirfd`. `ret_text`, if not NULL, gets its text, which the caller frees. */
+int config_load(int dirfd, const char *file, Config **ret, char **ret_text, Error *e);
 /* The same from an object; takes over the reference. */
 int config_parse(json_t *doc, Config **ret, Error *e);
 Config *config_free(Config *c);

@@ -18,31 +18,38 @@ typedef struct Warner {
     void *userdata;
 } Warner;
 
-typedef struct CreateOptions {
-    const char *bundle;         /* NULL: the current directory */
+/* What whoever has a process made gives to it and wants to have of it, be it a container's first one or one of exec. */
+typedef struct Caller {
     const char *pid_file;       /* NULL: none */
     const char *console_socket; /* NULL: none */
     const char *pidfd_socket;   /* NULL: none */
     unsigned preserve_fds;
-    unsigned listen_fds; /* of those: the first, to be told of in the environment */
+    bool detach; /* does not wait for its end */
+    Warner warner;
+} Caller;
+
+typedef struct CreateOptions {
+    Caller caller;
+    const char *bundle;  /* NULL: the current directory */
+    const char *config;  /* NULL: config.json of the bundle; else relative to the current directory */
+    unsigned listen_fds; /* the first of the preserved, to be told of in the environment */
     bool keep_keyring;   /* --no-new-keyring */
     bool no_pivot;       /* see mounts_cover_root() */
     bool systemd;        /* the cgroup is made by systemd */
     bool no_cgroup;      /* it stays in the caller's cgroup */
     bool keep;           /* run: leave the state of the ended container */
-    Warner warner;
 } CreateOptions;
 
 /* Up to "created". On failure nothing is left. */
 int container_create(const Runtime *rt, const char *id, const CreateOptions *o, Error *e);
 
-/* Create, start and, unless `detach`, wait and delete. Returns the program's exit code (0 when detached). */
-int container_run(const Runtime *rt, const char *id, const CreateOptions *o, bool detach, Error *e);
+/* Create, start and, unless the caller detaches, wait and delete. Returns the program's exit code (0 when detached). */
+int container_run(const Runtime *rt, const char *id, const CreateOptions *o, Error *e);
 
 /* The same from files of `checkpoint`; the options' paths must be absolute. */
 struct CriuOptions;
 int container_restore(const Runtime *rt, const char *id, const CreateOptions *o, const struct CriuOptions *criu,
-                      bool detach, Error *e);
+                      Error *e);
 
 int container_start(const Runtime *rt, const char *id, Error *e);
 
@@ -74,20 +81,15 @@ typedef struct Executed {
 } Executed;
 
 typedef struct ExecOptions {
+    Caller caller;
     ConfigProcess *process;
-    const char *pid_file;
-    const char *console_socket;
-    const char *pidfd_socket;
     const char *cgroup; /* below the container's own; NULL: that itself */
-    unsigned preserve_fds;
-    bool detach;
     bool ignore_paused;
     /* container_exec_watched(): the process is all but its program, and waits. A negative answer ends it. NULL: nobody is told. */
     int (*born)(void *userdata, const Executed *child, Error *e);
     /* In the process, when all is done but the system call filter and execve; NULL: nothing. `sync`: see sync.h. */
     int (*before_filter)(void *userdata, int sync, Error *e);
     void *userdata; /* of both */
-    Warner warner;
 } ExecOptions;
 
 /* The options' process is that of config.json until the caller changes it, which needs the configuration: this reads it from the container's state. */
@@ -100,9 +102,10 @@ int container_exec_watched(const Container *c, const Config *config, const ExecO
 
 /* ---- shared by the files of this folder ---- */
 
-/* To be called before anything else is opened: makes sure of the fds from 3 on that the caller promises, and closes all others that were inherited, so
- * that no process of ours has them when a container can see it. */
-int container_take_fds(unsigned preserve_fds, Error *e);
+/* To be called before anything else is opened: takes those of the `*preserve_fds` fds from 3 on that are open, and closes all others that were inherited,
+ * so that no process of ours has them when a container can see it. *preserve_fds becomes what there is; a gap in it is filled with what execve(2)
+ * closes, as nothing of ours may take such a number. */
+int container_take_fds(unsigned *preserve_fds, Error *e);
 int container_write_pid_file(const char *path, pid_t pid, Error *e);
 int container_oom_score(pid_t pid, const ConfigProcess *p, Error *e);
 /* Warns of capabilities that the process will not have. */

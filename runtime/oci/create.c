@@ -79,14 +79,17 @@ static void creation_done(Creation *c)
     config_free(c->config);
 }
 
-int container_take_fds(unsigned preserve_fds, Error *e)
+int container_take_fds(unsigned *preserve_fds, Error *e)
 {
-    if (preserve_fds > 65536)
-        return error_setf(e, -EINVAL, "--preserve-fds %u: at most 65536", preserve_fds);
-    for (unsigned i = 0; i < preserve_fds; i++)
-        if (fcntl((int) (3 + i), F_GETFD) < 0)
-            return error_setf(e, -EBADF, "--preserve-fds %u: file descriptor %u is not open", preserve_fds, 3 + i);
-    return close_all_but(3 + preserve_fds, NULL, 0) < 0 ? error_errnof(e, -errno, "cannot close inherited files") : 0;
+    unsigned n = MIN(*preserve_fds, 65536U);
+
+    while (n > 0 && fcntl((int) (2 + n), F_GETFD) < 0)
+        n--;
+    for (int fd = 3; fd < (int) (3 + n); fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY | O_CLOEXEC) != fd)
+            return error_errnof(e, -EBADF, "--preserve-fds: file descriptor %d", fd);
+    *preserve_fds = n;
+    return close_all_but(3 + n, NULL, 0) < 0 ? error_errnof(e, -errno, "cannot close inherited files") : 0;
 }
 
 int container_write_pid_file(const char *path, pid_t pid, Error *e)
@@ -181,15 +184,16 @@ static int tell_listen_fds(Config *config, unsigned n, Error *e)
 
 static int read_bundle(Creation *c, const char *id, Error *e)
 {
-    const char *bundle = c->options->bundle ? c->options->bundle : ".";
+    const char *bundle = c->options->bundle ? c->options->bundle : ".", *config = c->options->config;
     int r;
 
     c->bundle = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (c->bundle < 0)
         return error_errnof(e, -errno, "--bundle %s", bundle);
-    r = config_load(c->bundle, &c->config, &c->text, e);
+    r = config ? config_load(AT_FDCWD, config, &c->config, &c->text, e)
+               : config_load(c->bundle, "config.json", &c->config, &c->text, e);
     if (r < 0)
-        return error_wrapf(e, r, "bundle %s", bundle);
+        return error_wrapf(e, r, config ? "--config %s" : "bundle %s", config ? config : bundle);
     if (!c->config->has_process)
         return error_setf(e, -EINVAL, "bundle %s: config.json: process: is missing", bundle);
     if (c->options->listen_fds && (r = tell_listen_fds(c->config, c->options->listen_fds, e)) < 0)
@@ -218,7 +222,7 @@ static int read_bundle(Creation *c, const char *id, Error *e)
 /* Who gets the terminal: whoever listens at --console-socket, or we. */
 static int open_console(Creation *c, bool attended, Error *e)
 {
-    const char *path = c->options->console_socket;
+    const char *path = c->options->caller.console_socket;
     int pair[2];
 
     if (!c->config->process.terminal)
@@ -239,7 +243,7 @@ static int open_console(Creation *c, bool attended, Error *e)
 /* The container's first process is moss-init. */
 static int keep_agent(Creation *c, Error *e)
 {
-    int r = kept_check(c->config, c->options->preserve_fds, !c->options->no_cgroup, e);
+    int r = kept_check(c->config, c->options->caller.preserve_fds, !c->options->no_cgroup, e);
 
     if (r >= 0)
         r = kept_open(c->dir, c->rt->self, &c->launch.kept, e);
@@ -311,8 +315,8 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
         return r;
     if (kept_agent(c->config) && (r = keep_agent(c, e)) < 0)
         return r;
-    container_check_caps(c->config, &c->config->process, &c->options->warner);
-    c->launch.preserve_fds = c->options->preserve_fds;
+    container_check_caps(c->config, &c->config->process, &c->options->caller.warner);
+    c->launch.preserve_fds = c->options->caller.preserve_fds;
     c->launch.new_keyring = !c->options->keep_keyring;
     c->launch.no_pivot = c->options->no_pivot;
     r = mounts_init(&c->launch.mounts, c->config, openat(c->bundle, ".", O_PATH | O_DIRECTORY | O_CLOEXEC), e);
@@ -438,11 +442,11 @@ static int build(Creation *c, Error *e)
             return r;
     }
     r = expect(c, SYNC_READY, e);
-    if (r >= 0 && c->options->pidfd_socket)
-        r = handover_pidfd(c->options->pidfd_socket, c->child.pidfd, e);
+    if (r >= 0 && c->options->caller.pidfd_socket)
+        r = handover_pidfd(c->options->caller.pidfd_socket, c->child.pidfd, e);
     if (r < 0)
         return r;
-    return c->options->pid_file ? container_write_pid_file(c->options->pid_file, c->child.pid, e) : 0;
+    return c->options->caller.pid_file ? container_write_pid_file(c->options->caller.pid_file, c->child.pid, e) : 0;
 }
 
 /* Leaves the container to itself. */
@@ -519,22 +523,22 @@ static int attend(Creation *c, Error *e)
     return r < 0 ? r : collect(c, e);
 }
 
-int container_run(const Runtime *rt, const char *id, const CreateOptions *o, bool detach, Error *e)
+int container_run(const Runtime *rt, const char *id, const CreateOptions *o, Error *e)
 {
     _cleanup_(creation_done) Creation c = CREATION_INIT;
     int r;
 
     c.rt = rt;
     c.options = o;
-    if (!detach && (r = console_block_signals()) < 0)
+    if (!o->caller.detach && (r = console_block_signals()) < 0)
         return error_errnof(e, r, "signals");
     if ((r = prepare(&c, id, true, e)) < 0)
         return r;
-    if (detach && c.console >= 0)
+    if (o->caller.detach && c.console >= 0)
         return error_setf(e, -EINVAL, "process.terminal: needs --console-socket, as nobody attends to the terminal");
     if ((r = build(&c, e)) < 0 || (r = start(&c, e)) < 0)
         return r;
-    if (!detach)
+    if (!o->caller.detach)
         return attend(&c, e);
     let_go(&c);
     return 0;
@@ -559,24 +563,23 @@ static int revive(Creation *c, const CriuOptions *criu, Error *e)
     if ((c->options->systemd && ((r = make_cgroup(c, e)) < 0 || (r = limit_cgroup(c, e)) < 0)) ||
         (r = state_save(c->dir, state, e)) < 0)
         return r;
-    r = c->options->pid_file ? container_write_pid_file(c->options->pid_file, pid, e) : 0;
+    r = c->options->caller.pid_file ? container_write_pid_file(c->options->caller.pid_file, pid, e) : 0;
     return r < 0 ? r : hooks_run(c->config, HOOK_POSTSTART, state, "running", e);
 }
 
-int container_restore(const Runtime *rt, const char *id, const CreateOptions *o, const CriuOptions *criu, bool detach,
-                      Error *e)
+int container_restore(const Runtime *rt, const char *id, const CreateOptions *o, const CriuOptions *criu, Error *e)
 {
     _cleanup_(creation_done) Creation c = CREATION_INIT;
     int r;
 
     c.rt = rt;
     c.options = o;
-    if (!detach && (r = console_block_signals()) < 0)
+    if (!o->caller.detach && (r = console_block_signals()) < 0)
         return error_errnof(e, r, "signals");
     if ((r = prepare(&c, id, true, e)) < 0 || (r = criu_check(criu, c.config, e)) < 0 ||
         (!o->systemd && (r = limit_cgroup(&c, e)) < 0) || (r = revive(&c, criu, e)) < 0)
         return r;
-    if (!detach)
+    if (!o->caller.detach)
         return attend(&c, e);
     let_go(&c);
     return 0;

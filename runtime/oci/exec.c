@@ -97,12 +97,13 @@ static int open_console(Joining *j, const ExecOptions *o, Error *e)
     int pair[2];
 
     if (!o->process->terminal)
-        return o->console_socket ? error_setf(e, -EINVAL, "--console-socket: no terminal is asked for (--tty)") : 0;
-    if (o->console_socket) {
-        j->launch.console = console_connect(o->console_socket, e);
+        return o->caller.console_socket ? error_setf(e, -EINVAL, "--console-socket: no terminal is asked for (--tty)")
+                                        : 0;
+    if (o->caller.console_socket) {
+        j->launch.console = console_connect(o->caller.console_socket, e);
         return j->launch.console < 0 ? j->launch.console : 0;
     }
-    if (o->detach)
+    if (o->caller.detach)
         return error_setf(e, -EINVAL, "--tty: needs --console-socket, as nobody attends to the terminal");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return error_errnof(e, -errno, "terminal");
@@ -131,12 +132,13 @@ static int prepare(Joining *j, const Container *c, const Config *config, const E
     j->cgroup = open_cgroup(c, o, e);
     if (j->cgroup < 0 && j->cgroup != -EBADF)
         return j->cgroup;
-    container_check_caps(config, o->process, &o->warner);
+    container_check_caps(config, o->process, &o->caller.warner);
     j->launch.config = config;
+    o->process->keep_groups = config->process.keep_groups;
     j->launch.process = o->process;
     j->launch.process_at = "process.capabilities";
     j->launch.state = c->state;
-    j->launch.preserve_fds = o->preserve_fds;
+    j->launch.preserve_fds = o->caller.preserve_fds;
     j->launch.before_filter = o->before_filter;
     j->launch.userdata = o->userdata;
     return open_console(j, o, e);
@@ -220,20 +222,20 @@ int container_exec(const Container *c, const Config *config, const ExecOptions *
     _cleanup_close_ int master = -EBADF, listener = -EBADF;
     int r, status;
 
-    if (!o->detach && (r = console_block_signals()) < 0)
+    if (!o->caller.detach && (r = console_block_signals()) < 0)
         return error_errnof(e, r, "signals");
     if ((r = prepare(&j, c, config, o, e)) < 0 || (r = join(&j, c, e)) < 0 || (r = await_ready(&j, &listener, e)) < 0)
         return r;
-    if (o->pid_file && (r = container_write_pid_file(o->pid_file, j.child.pid, e)) < 0)
+    if (o->caller.pid_file && (r = container_write_pid_file(o->caller.pid_file, j.child.pid, e)) < 0)
         return r;
-    if (o->pidfd_socket && (r = handover_pidfd(o->pidfd_socket, j.child.pidfd, e)) < 0)
+    if (o->caller.pidfd_socket && (r = handover_pidfd(o->caller.pidfd_socket, j.child.pidfd, e)) < 0)
         return r;
     r = sync_send(j.child.sync, SYNC_GO, j.child.pid);
     if (r >= 0)
         r = handover_await(j.child.sync, config, &c->state, "running", j.child.pid, e);
     if (r < 0)
         return r;
-    if (o->detach) {
+    if (o->caller.detach) {
         j.child.pid = 0;
         return 0;
     }

@@ -9,15 +9,15 @@
 
 #define OUTPUT_MAX ((size_t) 1 << 20)
 
-static int run_one(const ConfigHook *h, const char *kind, const char *input, const char *cwd, Error *e)
+static int run_one(const ConfigHook *h, const char *kind, const char *input, const char *cwd, const char *const *env,
+                   Error *e)
 {
-    static const char *const no_env[] = {NULL};
     const char *const alone[] = {h->path, NULL};
     _cleanup_free_ char *output = NULL;
     ProcessSpec spec = {
         .argv = h->args && h->args[0] ? h->args : alone,
         .path = h->path,
-        .env = h->env ? h->env : no_env,
+        .env = env,
         .cwd = cwd,
         .input = input,
         .input_len = strlen(input),
@@ -42,6 +42,8 @@ int hooks_run(const Config *c, HookKind kind, const State *state, const char *st
     bool go_on = kind == HOOK_POSTSTART || kind == HOOK_POSTSTOP;
     /* Hooks of the container's side have its root for "/" or are about to: the bundle is not theirs to see. */
     const char *cwd = kind == HOOK_START_CONTAINER ? "/" : state->bundle;
+    /* Without one of its own it has that of where it runs: the container's, or ours. */
+    const char *const *env = kind == HOOK_START_CONTAINER ? c->process.env : NULL;
     _cleanup_json_ json_t *o = NULL;
     _cleanup_free_ char *input = NULL;
     int first = 0;
@@ -53,7 +55,8 @@ int hooks_run(const Config *c, HookKind kind, const State *state, const char *st
     if (!input)
         return error_errnof(e, -ENOMEM, "%s hooks", hook_names[kind]);
     for (size_t i = 0; i < c->n_hooks[kind]; i++) {
-        int r = run_one(&c->hooks[kind][i], hook_names[kind], input, cwd, first < 0 ? NULL : e);
+        const ConfigHook *h = &c->hooks[kind][i];
+        int r = run_one(h, hook_names[kind], input, cwd, h->env ? h->env : env, first < 0 ? NULL : e);
 
         if (r < 0 && first == 0)
             first = r;

@@ -160,7 +160,7 @@ int kept_container_exec(const KeptContainer *k, const KeptExec *exec, pid_t *ret
     _cleanup_free_ const char **env = merge(exec->env, p.env);
     ExecOptions o = {.process = &p,
                      .cgroup = exec->cgroup,
-                     .detach = true,
+                     .caller = {.detach = true},
                      .ignore_paused = true,
                      .born = exec->born,
                      .before_filter = exec->before_filter,

@@ -42,7 +42,7 @@ static int become_root(const Config *c, Error *e)
 {
     if (!c->namespaces[NS_USER].wanted)
         return 0;
-    if (setgroups(0, NULL) < 0 && errno != EPERM)
+    if (!c->process.keep_groups && setgroups(0, NULL) < 0 && errno != EPERM)
         return error_errnof(e, -errno, "user namespace: groups");
     if ((setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0) && errno != EINVAL)
         return error_errnof(e, -errno, "user namespace: cannot become its root");
@@ -103,8 +103,8 @@ static NamespaceKind sysctl_namespace(const char *path)
         const char *prefix;
         NamespaceKind kind;
     } table[] = {
-        {"net/", NS_NETWORK},   {"kernel/msg", NS_IPC},      {"kernel/sem", NS_IPC},        {"kernel/shm", NS_IPC},
-        {"fs/mqueue/", NS_IPC}, {"kernel/hostname", NS_UTS}, {"kernel/domainname", NS_UTS}, {"user/", NS_USER},
+        {"net/", NS_NETWORK},   {"kernel/msg", NS_IPC},        {"kernel/sem", NS_IPC}, {"kernel/shm", NS_IPC},
+        {"fs/mqueue/", NS_IPC}, {"kernel/domainname", NS_UTS}, {"user/", NS_USER},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(table); i++)

@@ -127,7 +127,7 @@ void process_own_streams(const ConfigProcess *p)
 
 static int set_groups(const ConfigProcess *p, Error *e)
 {
-    if (setgroups(p->n_groups, p->groups) == 0)
+    if (p->keep_groups || setgroups(p->n_groups, p->groups) == 0)
         return 0;
     /* Where setgroups is denied for good, having none to set is no error. */
     if (errno == EPERM && p->n_groups == 0)
@@ -269,10 +269,12 @@ int process_find(const ConfigProcess *p, char *ret_path, size_t size, Error *e)
 /* "HOME=" of the user in the container's /etc/passwd; that file may be anything. */
 static char *home_of(uid_t uid)
 {
+    _cleanup_close_ int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     _cleanup_free_ char *text = NULL;
     char *save = NULL;
+    struct stat st;
 
-    if (file_read_at(AT_FDCWD, "/etc/passwd", PASSWD_MAX, &text, NULL) < 0)
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || file_read_fd(fd, PASSWD_MAX, &text, NULL) < 0)
         return strdup("HOME=/");
     for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
         char *field[7] = {}, *rest = line;

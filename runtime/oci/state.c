@@ -18,14 +18,19 @@ const char *const status_names[] = {"creating", "created", "running", "paused", 
 int container_id_check(const char *id, Error *e)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-.";
-    size_t n = strlen(id);
+    size_t n = strlen(id), valid = strspn(id, allowed);
 
     if (n == 0)
         return error_setf(e, -EINVAL, "container id is empty");
     if (n > ID_MAX)
         return error_setf(e, -EINVAL, "container id is %zu bytes long, at most %d are allowed", n, ID_MAX);
-    if (strspn(id, allowed) != n || streq(id, ".") || streq(id, ".."))
-        return error_setf(e, -EINVAL, "container id \"%s\" is invalid: letters, digits and _ + - . are allowed", id);
+    if (valid != n)
+        return error_setf(
+            e, -EINVAL,
+            "container id \"%s\" is invalid: invalid character `%c` in the ID: letters, digits and _ + - . are allowed",
+            id, id[valid]);
+    if (streq(id, ".") || streq(id, ".."))
+        return error_setf(e, -EINVAL, "container id \"%s\" is invalid: it names a directory", id);
     return 0;
 }
 

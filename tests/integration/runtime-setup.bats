@@ -47,6 +47,16 @@ teardown() {
 NoNewPrivs:	1"
 }
 
+@test "an annotation keeps the groups of the caller" {
+    config '.process.user = {uid: 7, gid: 8}'
+    script 'id -G'
+    run setpriv --groups 20,21 "$runtime" --root "$containers" run --bundle "$bundle" "$id" </dev/null
+    [ "$output" = 8 ]
+    config '.annotations = {"run.oci.keep_original_groups": "1"}'
+    run setpriv --groups 20,21 "$runtime" --root "$containers" run --bundle "$bundle" "$id" </dev/null
+    [ "$output" = "8 20 21" ]
+}
+
 @test "the five capability sets are exactly those given" {
     config '.process.capabilities = {bounding: ["CAP_KILL", "CAP_CHOWN"], permitted: ["CAP_KILL", "CAP_CHOWN"], effective: ["CAP_KILL"],
         inheritable: ["CAP_CHOWN"], ambient: ["CAP_CHOWN"]} | .process.user.uid = 5'

@@ -424,7 +424,9 @@ argument() {
     program sleep 1000
     create_container
     moss start "$id"
-    printf 'root:x:0:0::/root:\nfive:x:5:5::/home/five:/bin/sh\n' >"$bundle/rootfs/etc/passwd"
+    mkdir "$bundle/rootfs/usr"
+    ln -s ../usr/passwd "$bundle/rootfs/etc/passwd"
+    printf 'root:x:0:0::/root:\nfive:x:5:5::/home/five:/bin/sh\n' >"$bundle/rootfs/usr/passwd"
     within() { moss exec "$@" </dev/null; }
     [ "$(within -u 5:6 -g 7 -g 8 "$id" id)" = "uid=5(five) gid=6 groups=7,8" ] || [ "$(within -u 5:6 -g 7 -g 8 "$id" sh -c 'id -u; id -g; id -G')" = "5
 6
@@ -432,6 +434,11 @@ argument() {
     [ "$(within -u 5 "$id" sh -c 'echo $HOME')" = /home/five ]
     [ "$(within -u 9 "$id" sh -c 'echo $HOME')" = / ]
     [ "$(within -e HOME=/x -e A=1 --env B=2 "$id" sh -c 'echo $HOME$A$B')" = /x12 ]
+    [ "$(within -e PATH=/bin:/new -e A=1 -e A=2 "$id" env | sort)" = "A=2
+HOME=/root
+PATH=/bin:/new
+TERM=xterm" ]
+    [[ $(within --cap CAP_NONE "$id" true 2>&1) == *"left out, as they are unknown or cannot be given here: CAP_NONE" ]]
     [ "$(within --cap CAP_CHOWN -c CAP_FOWNER "$id" grep -E '^Cap(Inh|Prm|Eff|Bnd)' /proc/self/status | tr -d '\n')" = \
         "CapInh:	0000000000000000CapPrm:	0000000000000029CapEff:	0000000000000029CapBnd:	0000000000000029" ]
     [ "$(within "$id" grep NoNewPrivs /proc/self/status)" = "NoNewPrivs:	0" ]
@@ -441,7 +448,7 @@ argument() {
     mkdir "$(unified)/moss/$id/sub"
     [ "$(within --cgroup sub "$id" grep ^0:: /proc/self/cgroup)" = 0::/sub ]
     [ "$(within --cgroup /sub "$id" grep ^0:: /proc/self/cgroup)" = 0::/sub ]
-    for wrong in "--cgroup ../.." "--cgroup none" "--user root" "--user -1" "--user 4294967296" "--user 1:" "--cap CAP_NONE" "--preserve-fds 99" \
+    for wrong in "--cgroup ../.." "--cgroup none" "--user root" "--user -1" "--user 4294967296" "--user 1:" \
         "--apparmor nosuch" "--process-label a:b:c:d" "--console-socket /none" "--process /none"; do
         [[ $wrong != --apparmor* || ! -e /sys/kernel/security/apparmor ]] || continue
         [[ $wrong != --process-label* || ! -e /sys/fs/selinux/enforce ]] || continue
@@ -464,4 +471,27 @@ four" ]
     script 'test ! -e /proc/self/fd/3; echo "$? [$LISTEN_FDS]"'
     run env LISTEN_FDS=1 LISTEN_PID=2 "$runtime" --root "$containers" run --bundle "$bundle" "$id" </dev/null 3<<<three
     [ "$output" = "0 []" ]
+    script 'cat <&3; echo $LISTEN_FDS $LISTEN_PID'
+    run env -u LISTEN_PID LISTEN_FDS=1 "$runtime" --root "$containers" run --bundle "$bundle" "$id" </dev/null 3<<<three
+    [ "$output" = "three
+1 1" ]
+}
+
+@test "--config names another configuration, --regex the containers that match" {
+    mv "$bundle/config.json" "$BATS_TEST_TMPDIR/other.json"
+    bundle_of() { jq --arg id "$1" '.linux.cgroupsPath = "/moss/" + $id | .process.args = ["sleep", "1000"]' other.json >"$1.json"; }
+    cd "$BATS_TEST_TMPDIR"
+    for name in "$id-a" "$id-b" "$id-c"; do
+        bundle_of "$name"
+        moss create --bundle "$bundle" --config "$name.json" "$name" </dev/null >out 2>&1
+    done
+    moss kill --regex "^$id-[ab]\$" KILL
+    for name in "$id-a" "$id-b"; do
+        until [ "$(moss state "$name" | jq -r .status)" = stopped ]; do sleep 0.02; done
+    done
+    [ "$(moss state "$id-c" | jq -r .status)" = created ]
+    moss delete -r "^$id-[ab]"
+    [ "$(moss list --quiet)" = "$id-c" ]
+    moss delete --force --regex "$id"
+    [ -z "$(moss list --quiet)" ]
 }

@@ -215,7 +215,7 @@ TEST(numbers_beyond_64_signed_bits_become_the_largest)
     assert_non_null(mkdtemp(dir));
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(file_write_at(fd, "config.json", text, strlen(text), 0600, 0), 0);
-    r = config_load(fd, &c, NULL, NULL);
+    r = config_load(fd, "config.json", &c, NULL, NULL);
     unlinkat(fd, "config.json", 0);
     close(fd);
     rmdir(dir);
