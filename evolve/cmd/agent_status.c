@@ -99,7 +99,7 @@ static void print_scalar(const char *key, const json_t *value)
 static void print_status(const json_t *s)
 {
     static const char *const shown[] = {"generation", "epoch", "pid", "restarts", "since"};
-    json_t *listeners = json_object_get(s, "listeners"), *listener, *swap = json_object_get(s, "last_swap");
+    json_t *listeners = json_object_get(s, "listeners"), *listener, *probe, *swap = json_object_get(s, "last_swap");
     size_t i;
 
     printf("%s: %s%s\n", text_of(s, "agent", ""), text_of(s, "state", "?"),
@@ -107,8 +107,12 @@ static void print_status(const json_t *s)
     for (i = 0; i < ARRAY_SIZE(shown); i++)
         print_scalar(shown[i], json_object_get(s, shown[i]));
     json_array_foreach (listeners, i, listener)
-        if (json_is_string(listener))
-            print_scalar("listens on", listener);
+        print_scalar("listens on", json_object_get(listener, "address"));
+    print_scalar("says", json_object_get(s, "says"));
+    json_array_foreach (json_object_get(s, "probes"), i, probe)
+        if (json_is_object(json_object_get(probe, "last")) && !json_is_true(json_object_get(probe, "ok")))
+            printf("  %-11s %s: %s\n", "fails", text_of(probe, "name", "?"),
+                   text_of(json_object_get(probe, "last"), "why", ""));
     if (json_is_object(swap))
         printf("  %-11s %s%s%s\n", "last swap", text_of(swap, "outcome", "?"), *text_of(swap, "reason", "") ? ": " : "",
                text_of(swap, "reason", ""));

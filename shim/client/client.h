@@ -6,12 +6,14 @@
  * and for "swap" a stream of progress packets before it. The peer must have our uid or be root (SO_PEERCRED).
  *
  *   {"op":"status"}                                → {"ok":true,"state":"STEADY","generation":…,"epoch":…,"pid":…,"restarts":…,"uptime_usec":…,
- *                                                     "ready":true,"listeners":[…],"last_swap":{…}}
+ *                                                     "ready":true,"listeners":[…],"last_swap":{…},"says":"…",
+ *                                                     "probes":[{"name":N,"ok":true,"successes":4,"failures":0,"last":{…as below}|null}]}
  *   {"op":"swap","generation":D,"consent":DIGEST}  → {"event":"DRAINING"} {"event":"TRYING"} … {"ok":true,"outcome":"committed"|"rolled_back","reason":…,
  *                                                     "pause_usec":…,"from":D,"to":D}
  *   {"op":"rollback","to":D}                       → as a swap; "to" may be missing
  *   {"op":"recover","generation":D,"epoch":N}      → {"ok":true}; the two may be missing
  *   {"op":"discard","epoch":N}  {"op":"stop"}      → {"ok":true}
+ *   {"op":"probe","name":N}                        → {"ok":true,"name":N,"results":[{"ok":false,"why":…,"output":…,"ago_usec":…,"took_usec":…}]}
  *   anything that fails                            → {"ok":false,"error":"…"} */
 
 #include <jansson.h>

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "past.h"
+#include "probes.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
@@ -39,6 +40,7 @@ static const char usage_text[] =
     "  generations NAME [--json]        those it has to do with, and the states that are set aside\n"
     "  history NAME [--json]            the swaps\n"
     "  discard NAME EPOCH [--json]      give up a state that is set aside\n"
+    "  probes NAME [--json]             the last results of its probes, with what they were answered\n"
     "  stop NAME\n"
     "  logs NAME                        what the agent printed\n"
     "\n"
@@ -161,6 +163,17 @@ static const char *text_of(const json_t *o, const char *key)
     return s ? s : "";
 }
 
+static void print_probe(const json_t *probe)
+{
+    const char *why = text_of(json_object_get(probe, "last"), "why");
+
+    printf("probe       %s: %s%s%s\n", text_of(probe, "name"),
+           json_is_true(json_object_get(probe, "ok"))     ? "passes"
+           : json_is_null(json_object_get(probe, "last")) ? "was not run yet"
+                                                          : "fails",
+           *why ? ": " : "", why);
+}
+
 static void print_status(const Options *o, const json_t *s)
 {
     json_t *item;
@@ -173,6 +186,10 @@ static void print_status(const Options *o, const json_t *s)
     printf("restarts    %" JSON_INTEGER_FORMAT "\n", json_integer_value(json_object_get(s, "restarts")));
     json_array_foreach (json_object_get(s, "listeners"), i, item)
         printf("listens on  %s\n", text_of(item, "address"));
+    if (*text_of(s, "says"))
+        printf("says        %s\n", text_of(s, "says"));
+    json_array_foreach (json_object_get(s, "probes"), i, item)
+        print_probe(item);
     if (*text_of(s, "reason"))
         printf("last swap   %s\n", text_of(s, "reason"));
     if (json_integer_value(json_object_get(s, "set_aside")) > 0)
@@ -284,6 +301,13 @@ static int verb_history(const Options *o)
     return past_history(o->store, o->agent, o->json, &e) < 0 ? fail(&e) : 0;
 }
 
+static int verb_probes(const Options *o)
+{
+    Error e = {};
+
+    return probes_show(o->agent, o->json, &e) < 0 ? fail(&e) : 0;
+}
+
 static int verb_stop(const Options *o)
 {
     _cleanup_json_ json_t *answer = NULL;
@@ -339,7 +363,7 @@ static const Verb verbs[] = {
     {"start", 1, verb_start},       {"status", 1, verb_status},   {"swap", 2, verb_swap},
     {"rollback", 1, verb_rollback}, {"recover", 1, verb_recover}, {"stop", 1, verb_stop},
     {"logs", 1, verb_logs},         {"discard", 2, verb_discard}, {"generations", 1, verb_generations},
-    {"history", 1, verb_history},
+    {"history", 1, verb_history},   {"probes", 1, verb_probes},
 };
 
 static int run_verb(int argc, char **argv, Options *o)

@@ -134,6 +134,22 @@ static void serve_discard(Client *c, const json_t *request, Error *e)
         client_send(c, json_pack("{s:b}", "ok", 1));
 }
 
+static void serve_probe(Client *c, const json_t *request, Error *e)
+{
+    const char *name;
+    json_t *probe;
+
+    if (json_need_string(request, (JsonAt){"request", ""}, "name", &name, e) < 0)
+        return;
+    probe = drive_probe(c->server->drive, name);
+    if (!probe) {
+        error_setf(e, -ENOENT, "the agent has no probe \"%.60s\"", name);
+        return;
+    }
+    json_object_set_new(probe, "ok", json_true());
+    client_send(c, probe);
+}
+
 static void serve_request(Client *c, const json_t *request)
 {
     Server *s = c->server;
@@ -150,6 +166,8 @@ static void serve_request(Client *c, const json_t *request)
         serve_rollback(c, request, &e);
     else if (streq(op, "recover"))
         serve_recover(c, request, &e);
+    else if (streq(op, "probe"))
+        serve_probe(c, request, &e);
     else if (streq(op, "discard"))
         serve_discard(c, request, &e);
     else if (streq(op, "stop")) {

@@ -63,5 +63,7 @@ void drive_destroy(Drive *d);
 
 const Head *drive_head(const Drive *d);
 json_t *drive_status(const Drive *d);
+/* See incarnation_probe(). */
+json_t *drive_probe(const Drive *d, const char *name);
 
 #endif

@@ -39,7 +39,7 @@ json_t *drive_status(const Drive *d)
         last = json_null();
     if (d->spec.agent->network == NETWORK_VETH && d->container)
         (void) egress_refused(d->container->netns, &refused, NULL);
-    return json_pack("{s:b,s:s,s:s,s:I,s:s?,s:i,s:i,s:I,s:b,s:o,s:o,s:s,s:s,s:b,s:I,s:i}", "ok", 1, "state",
+    return json_pack("{s:b,s:s,s:s,s:I,s:s?,s:i,s:i,s:I,s:b,s:o,s:o,s:s,s:s,s:b,s:I,s:i,s:o,s:s}", "ok", 1, "state",
                      swap_state_name(h->state), "generation", side->generation, "epoch", (json_int_t) side->epoch,
                      "previous", h->prev.generation[0] ? h->prev.generation : NULL, "pid",
                      d->incarnation ? (int) incarnation_pid(d->incarnation) : 0, "restarts", (int) d->restarts,
@@ -47,5 +47,12 @@ json_t *drive_status(const Drive *d)
                      (int) (d->incarnation && incarnation_pid(d->incarnation) && incarnation_ready(d->incarnation)),
                      "listeners", listeners, "last_swap", last, "reason", h->reason, "trouble", trouble,
                      "memory_limited", (int) cgroup_has(d->container ? d->container->cgroup_agent : -1, "memory"),
-                     "egress_refused", (json_int_t) refused, "set_aside", (int) h->n_aside);
+                     "egress_refused", (json_int_t) refused, "set_aside", (int) h->n_aside, "probes",
+                     d->incarnation ? incarnation_probes(d->incarnation) : json_array(), "says",
+                     d->incarnation ? incarnation_says(d->incarnation) : "");
+}
+
+json_t *drive_probe(const Drive *d, const char *name)
+{
+    return d->incarnation ? incarnation_probe(d->incarnation, name) : NULL;
 }

@@ -258,11 +258,6 @@ stop_load() {
     run ! grep -q 10.213.7 /proc/net/fib_trie
 }
 
-# with FILTER: changes the agent.json of the store.
-with() {
-    jq "$@" "$AGENT/agent.json" >"$BATS_TEST_TMPDIR/changed.json"
-    mv "$BATS_TEST_TMPDIR/changed.json" "$AGENT/agent.json"
-}
 needs_landlock() {
     [ "$(python3 -c 'import ctypes; print(ctypes.CDLL(None).syscall(444, None, 0, 1))')" -ge 6 ] || skip 'needs Landlock ABI 6'
 }

@@ -18,7 +18,7 @@ runtime() { "$MOSS_BUILD/moss-runtime" "$@"; }
 generation() { # mode
     local layer=$BATS_TEST_TMPDIR/layer-$1 top
     mkdir -p "$layer/opt"
-    cp "$BATS_TEST_DIRNAME/shim/server.py" "$layer/opt/server.py"
+    cp "$BATS_TEST_DIRNAME/shim/${PROGRAM:-server.py}" "$layer/opt/server.py"
     echo "$1" >"$layer/opt/mode"
     top=$(runtime layer import "$layer")
     runtime generation create --agent "$NAME" --commit 0000000000000000000000000000000000000000 "$top" "$BASE"
@@ -50,3 +50,9 @@ get() { # path
     curl -sS --max-time 5 "http://127.0.0.1:$PORT$1"
 }
 state() { shim status "$NAME" --json | jq -r ".$1"; }
+
+# with FILTER: changes the agent.json of the store.
+with() {
+    jq "$@" "$AGENT/agent.json" >"$BATS_TEST_TMPDIR/changed.json"
+    mv "$BATS_TEST_TMPDIR/changed.json" "$AGENT/agent.json"
+}
