@@ -5,6 +5,7 @@
 /* Durations and deadlines are microseconds of CLOCK_BOOTTIME, which no one can set and which goes on in suspend. Wall-clock time is for
  * people to read and decides nothing. */
 
+#include <stdio.h>
 #include <time.h>
 
 #include "macro.h"
@@ -33,14 +34,29 @@ static inline int clock_poll_timeout(uint64_t deadline)
     return ms > 1U << 30 ? 1 << 30 : (int) ms;
 }
 
+/* "2026-01-31T12:00:00" of a time since 1970. gmtime_r(3) and strftime(3) would read the time zone's file for it. */
+#define CLOCK_UTC_SIZE 20
+static inline void clock_utc(time_t t, char ret[static CLOCK_UTC_SIZE])
+{
+    unsigned long long seconds = (unsigned long long) t;
+    unsigned second = (unsigned) (seconds % 86400);
+    /* Days since 1 March of the year 0, in eras of 400 years; a year begins in March here, so that the leap day is its last. */
+    unsigned long long day = seconds / 86400 + 719468, era = day / 146097;
+    unsigned of_era = (unsigned) (day % 146097);
+    unsigned year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    unsigned of_year = of_era - (365 * year + year / 4 - year / 100), month = (5 * of_year + 2) / 153;
+
+    snprintf(ret, CLOCK_UTC_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u",
+             (unsigned) ((400 * era + year + (month >= 10)) % 10000), (month < 10 ? month + 3 : month - 9) % 100,
+             (of_year - (153 * month + 2) / 5 + 1) % 100, second / 3600, second / 60 % 60, second % 60);
+}
+
 /* "2026-01-31T12:00:00Z" of now. */
 static inline void clock_iso8601(char ret[static 21])
 {
-    time_t now = time(NULL);
-    struct tm tm;
-
-    gmtime_r(&now, &tm);
-    strftime(ret, 21, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    clock_utc(time(NULL), ret);
+    ret[CLOCK_UTC_SIZE - 1] = 'Z';
+    ret[CLOCK_UTC_SIZE] = '\0';
 }
 
 #endif

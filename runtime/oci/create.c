@@ -47,6 +47,7 @@ typedef struct Creation {
     Spawned child;
     int console; /* our end where the terminal comes to us */
     bool made;   /* the state directory is ours to remove */
+    bool at_once; /* the process need not wait between READY and GO */
 } Creation;
 
 #define CREATION_INIT                                                                                                  \
@@ -146,13 +147,11 @@ static char *path_of(int fd)
 static void now_rfc3339(char *buf, size_t size)
 {
     struct timespec ts;
-    struct tm tm;
-    size_t n;
+    char seconds[CLOCK_UTC_SIZE];
 
     clock_gettime(CLOCK_REALTIME, &ts);
-    gmtime_r(&ts.tv_sec, &tm);
-    n = strftime(buf, size, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(buf + n, size - n, ".%09ldZ", ts.tv_nsec);
+    clock_utc(ts.tv_sec, seconds);
+    snprintf(buf, size, "%s.%09ldZ", seconds, ts.tv_nsec);
 }
 
 /* What sd_listen_fds(3) looks for in the environment, unless config.json has it. The strings become part of the document, which owns them. */
@@ -315,7 +314,6 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
         return r;
     if (kept_agent(c->config) && (r = keep_agent(c, e)) < 0)
         return r;
-    container_check_caps(c->config, &c->config->process, &c->options->caller.warner);
     c->launch.preserve_fds = c->options->caller.preserve_fds;
     c->launch.new_keyring = !c->options->keep_keyring;
     c->launch.no_pivot = c->options->no_pivot;
@@ -370,11 +368,8 @@ static int make_process(Creation *c, Error *e)
     fd_closep(&c->launch.start);
     kept_done(&c->launch.kept);
     mounts_close_sources(&c->launch.mounts);
-    if (r < 0)
-        return r;
     c->launch.state.pid = c->child.pid;
-    r = process_start_time(c->child.pid, &c->launch.state.start_time, NULL);
-    return r < 0 ? error_errnof(e, r, "the container's process") : 0;
+    return r;
 }
 
 /* What only the runtime can do for the process, now that it is there. */
@@ -422,6 +417,13 @@ static int go(Creation *c, Error *e)
     return r == -EPIPE ? explain_death(c, e) : r;
 }
 
+static int record(Creation *c, Error *e)
+{
+    int r = process_start_time(c->child.pid, &c->launch.state.start_time, NULL);
+
+    return r < 0 ? error_errnof(e, r, "the container's process") : state_save(c->dir, &c->launch.state, e);
+}
+
 /* Up to the point where the process is all but its program. */
 static int build(Creation *c, Error *e)
 {
@@ -429,18 +431,20 @@ static int build(Creation *c, Error *e)
     int r;
 
     if ((r = make_process(c, e)) < 0 || (c->options->systemd && (r = make_cgroup(c, e)) < 0) ||
-        (r = supply(c, e)) < 0 || (r = state_save(c->dir, state, e)) < 0 || (r = go(c, e)) < 0)
+        (r = supply(c, e)) < 0 || (r = go(c, e)) < 0)
         return r;
-    /* The process sets itself up meanwhile; what is the container's runs after READY. */
-    r = limit_cgroup(c, e);
-    if (r < 0)
+    /* The process sets itself up meanwhile. What is not ours, hooks and program, runs after another GO. */
+    if ((r = record(c, e)) < 0 || (r = limit_cgroup(c, e)) < 0)
         return r;
-    if (c->config->n_hooks[HOOK_PRESTART] + c->config->n_hooks[HOOK_CREATE_RUNTIME] > 0) {
+    container_check_caps(c->config, &c->config->process, &c->options->caller.warner);
+    if (launch_has_hooks(c->config)) {
         if ((r = expect(c, SYNC_RUNTIME_HOOKS, e)) < 0 ||
             (r = hooks_run(c->config, HOOK_PRESTART, state, "creating", e)) < 0 ||
             (r = hooks_run(c->config, HOOK_CREATE_RUNTIME, state, "creating", e)) < 0 || (r = go(c, e)) < 0)
             return r;
     }
+    if (c->at_once && (r = sync_send_early_go(c->child.sync, c->child.pid, e)) < 0)
+        return r;
     r = expect(c, SYNC_READY, e);
     if (r >= 0 && c->options->caller.pidfd_socket)
         r = handover_pidfd(c->options->caller.pidfd_socket, c->child.pidfd, e);
@@ -472,7 +476,7 @@ int container_create(const Runtime *rt, const char *id, const CreateOptions *o, 
 /* GO, and the end of the stream that says the program runs. */
 static int start(Creation *c, Error *e)
 {
-    int r = go(c, e);
+    int r = c->at_once ? 0 : go(c, e);
 
     if (r >= 0)
         r = handover_await(c->child.sync, c->config, &c->launch.state, "created", c->child.pid, e);
@@ -530,6 +534,7 @@ int container_run(const Runtime *rt, const char *id, const CreateOptions *o, Err
 
     c.rt = rt;
     c.options = o;
+    c.at_once = !o->caller.pid_file && !o->caller.pidfd_socket;
     if (!o->caller.detach && (r = console_block_signals()) < 0)
         return error_errnof(e, r, "signals");
     if ((r = prepare(&c, id, true, e)) < 0)
