@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <sys/auxv.h>
+#include <sys/random.h>
 
 #include "cmd.h"
 #include "runtime/base/clock.h"
@@ -246,6 +247,7 @@ int main(int argc, char **argv)
     };
     Cli cli = {.argv = argv};
     Error e = {};
+    size_t seed;
     int c, r = 0;
 
     if (getauxval(AT_UID) != getauxval(AT_EUID) || getauxval(AT_GID) != getauxval(AT_EGID)) {
@@ -253,6 +255,9 @@ int main(int argc, char **argv)
         return 1;
     }
     open_streams();
+    /* by itself jansson opens a file for it */
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == sizeof(seed))
+        json_object_seed(seed);
     opterr = 0;
     while (r >= 0 && (c = getopt_long(argc, argv, "+vh", options, NULL)) != -1) {
         if (c == 'h' || c == 'v') {

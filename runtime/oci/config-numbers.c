@@ -78,12 +78,10 @@ int config_narrow_numbers(char **text, size_t *len)
     int r = 0;
 
     while (s.text[s.at] && r >= 0) {
-        size_t n = strspn(s.text + s.at, "0123456789");
-
         if (s.text[s.at] == '"')
             pass_string(&s);
-        else if (n > 0)
-            r = narrow(&s, n);
+        else if (s.text[s.at] >= '0' && s.text[s.at] <= '9')
+            r = narrow(&s, strspn(s.text + s.at, "0123456789"));
         else
             s.at++;
     }
