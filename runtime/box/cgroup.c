@@ -340,9 +340,12 @@ static int remove_tree(int parent, const char *name, unsigned depth)
 
 int cgroup_remove(int parent, const char *path, Error *e)
 {
-    _cleanup_close_ int fd = openat_beneath(parent, path, O_PATH | O_DIRECTORY, 0);
+    _cleanup_close_ int fd = -EBADF;
     int r;
 
+    if (unlinkat(parent, path, AT_REMOVEDIR) == 0) /* nothing was in it any more */
+        return 0;
+    fd = openat_beneath(parent, path, O_PATH | O_DIRECTORY, 0);
     if (fd < 0)
         return fd == -ENOENT ? 0 : error_errnof(e, fd, "cgroup %s", path);
     r = cgroup_kill(fd, KILL_TIMEOUT);

@@ -43,19 +43,24 @@ static bool wants_limits(const json_t *o)
     return false;
 }
 
-/* The path below the top that `base` has: where relative cgroupsPaths start. */
+/* Where relative cgroupsPaths start, below the top. Root's is made with the rest of the path. */
 static int base_path(char **ret, Error *e)
 {
     _cleanup_close_ int base = -EBADF;
     _cleanup_free_ char *own = NULL;
     int r;
 
+    if (geteuid() == 0) {
+        *ret = strdup("moss");
+        return *ret ? 0 : -ENOMEM;
+    }
     base = cgroup_open_base(e); /* makes it */
     if (base < 0)
         return base;
-    if (geteuid() != 0 && (r = cgroup_path_of(0, &own, e)) < 0)
+    r = cgroup_path_of(0, &own, e);
+    if (r < 0)
         return r;
-    *ret = own && *own ? xasprintf("%s/moss", own) : strdup("moss");
+    *ret = *own ? xasprintf("%s/moss", own) : strdup("moss");
     return *ret ? 0 : -ENOMEM;
 }
 
@@ -80,6 +85,7 @@ static int choose_path(const Config *c, const char *id, char **ret, Error *e)
 
 static int make(const Config *c, const char *id, ContainerCgroup *g, Error *e)
 {
+    bool given;
     int r;
 
     g->top = cgroup_open_top(e);
@@ -89,7 +95,12 @@ static int make(const Config *c, const char *id, ContainerCgroup *g, Error *e)
     if (r < 0)
         return r;
     g->fd = cgroup_make(g->top, g->path, e);
-    return g->fd < 0 ? error_wrapf(e, g->fd, "linux.cgroupsPath") : 0;
+    if (g->fd >= 0)
+        return 0;
+    /* one of our choice may be missing */
+    given = c->cgroups_path && c->cgroups_path[0] == '/';
+    r = !given && geteuid() == 0 && (g->fd == -EROFS || g->fd == -EACCES || g->fd == -EPERM) ? -EOPNOTSUPP : g->fd;
+    return error_wrapf(e, r, "linux.cgroupsPath");
 }
 
 int container_cgroup_make(const Config *c, const char *id, ContainerCgroup *ret, Error *e)
@@ -98,7 +109,7 @@ int container_cgroup_make(const Config *c, const char *id, ContainerCgroup *ret,
     Error why = {};
     int r = make(c, id, &g, &why);
 
-    if (r == -EOPNOTSUPP || (!privileged() && (r == -EACCES || r == -EPERM))) {
+    if (r == -EOPNOTSUPP || ((r == -EACCES || r == -EPERM) && !privileged())) {
         if (wants_limits(c->resources))
             return error_setf(e, r, AT ": limits need a cgroup: %s", why.text);
         container_cgroup_done(&g);

@@ -101,8 +101,16 @@ int state_open(int root, const char *id, bool lock, Error *e)
 
 int state_remove(int root, const char *id, Error *e)
 {
-    int r = rm_rf_at(root, id);
+    static const char *const files[] = {STATE_FILE, "config.json"};
+    char path[ID_MAX + 16];
+    int r;
 
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        snprintf(path, sizeof(path), "%s/%s", id, files[i]);
+        (void) unlinkat(root, path, 0);
+    }
+    /* mostly that was all */
+    r = unlinkat(root, id, AT_REMOVEDIR) == 0 ? 0 : rm_rf_at(root, id);
     return r < 0 ? error_errnof(e, r, "cannot remove the state of container \"%s\"", id) : 0;
 }
 
