@@ -220,17 +220,20 @@ int container_exec(const Container *c, const Config *config, const ExecOptions *
 {
     _cleanup_(joining_done) Joining j = JOINING_INIT;
     _cleanup_close_ int master = -EBADF, listener = -EBADF;
+    bool at_once = !o->pid_file && !o->pidfd_socket; /* nothing to be done between READY and GO */
     int r, status;
 
     if (!o->caller.detach && (r = console_block_signals()) < 0)
         return error_errnof(e, r, "signals");
-    if ((r = prepare(&j, c, config, o, e)) < 0 || (r = join(&j, c, e)) < 0 || (r = await_ready(&j, &listener, e)) < 0)
+    if ((r = prepare(&j, c, config, o, e)) < 0 || (r = join(&j, c, e)) < 0 ||
+        (at_once && (r = sync_send_early_go(j.child.sync, j.child.pid, e)) < 0) ||
+        (r = await_ready(&j, &listener, e)) < 0)
         return r;
     if (o->caller.pid_file && (r = container_write_pid_file(o->caller.pid_file, j.child.pid, e)) < 0)
         return r;
     if (o->caller.pidfd_socket && (r = handover_pidfd(o->caller.pidfd_socket, j.child.pidfd, e)) < 0)
         return r;
-    r = sync_send(j.child.sync, SYNC_GO, j.child.pid);
+    r = at_once ? 0 : sync_send(j.child.sync, SYNC_GO, j.child.pid);
     if (r >= 0)
         r = handover_await(j.child.sync, config, &c->state, "running", j.child.pid, e);
     if (r < 0)

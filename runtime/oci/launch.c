@@ -161,11 +161,16 @@ static int write_proc(const Launch *l, Error *e)
     return process_labels(l->process, procfs, e);
 }
 
-static int run_runtime_hooks(const Launch *l, int sync, Error *e)
+bool launch_has_hooks(const Config *c)
+{
+    return c->n_hooks[HOOK_PRESTART] + c->n_hooks[HOOK_CREATE_RUNTIME] + c->n_hooks[HOOK_CREATE_CONTAINER] > 0;
+}
+
+static int await_runtime_hooks(const Launch *l, int sync, Error *e)
 {
     int r;
 
-    if (l->config->n_hooks[HOOK_PRESTART] + l->config->n_hooks[HOOK_CREATE_RUNTIME] == 0)
+    if (!launch_has_hooks(l->config))
         return 0;
     r = sync_send(sync, SYNC_RUNTIME_HOOKS, 0);
     if (r < 0)
@@ -224,7 +229,7 @@ static int set_up_root(Launch *l, int sync, Error *e)
     if (own && ((r = mounts_open_sources(&l->mounts, e)) < 0 || (r = mounts_open_root(&l->mounts, e)) < 0 ||
                 (r = mounts_apply(&l->mounts, e)) < 0 || (r = devices_apply(&l->mounts, e)) < 0))
         return r;
-    if ((r = run_runtime_hooks(l, sync, e)) < 0 ||
+    if ((r = await_runtime_hooks(l, sync, e)) < 0 ||
         (r = hooks_run(c, HOOK_CREATE_CONTAINER, &l->state, "creating", e)) < 0 || (r = write_proc(l, e)) < 0)
         return r;
     if (own && (r = masks_apply(&l->mounts, e)) < 0)
@@ -326,8 +331,8 @@ void launch_init(void *launch, int sync)
     Error e = {};
     int r = 0;
 
-    l->state.pid = sync_wait_go(sync);
     reset_signals();
+    l->state.pid = sync_wait_go(sync);
     if (l->new_cgroup && unshare(CLONE_NEWCGROUP) < 0)
         r = error_errnof(&e, -errno, "cannot make a cgroup namespace");
     if (r >= 0 && l->new_session && setsid() < 0 && errno != EPERM)
@@ -352,9 +357,9 @@ void launch_exec(void *launch, int sync)
     _cleanup_close_ int root = -EBADF;
     Error e = {};
 
-    (void) sync_wait_go(sync);
     reset_signals();
     (void) setsid();
+    (void) sync_wait_go(sync);
     if (become_root(l->config, &e) < 0 || harden(&e) < 0 || new_keyring(l, &e) < 0 || set_affinity(l->process, &e) < 0)
         fail(sync, &e);
     if (l->process->terminal) {

@@ -8,8 +8,8 @@
  *     runtime                        child
  *     maps, (systemd driver: scope), oom_score_adj
  *     GO (pid)                 →
- *     limits                         keyring, names, network, mounts, devices, sysctls
- *                              ←     RUNTIME_HOOKS, only if there are such hooks
+ *     state, limits                  keyring, names, network, mounts, devices, sysctls
+ *                              ←     RUNTIME_HOOKS, only if there are hooks to be run before READY
  *     prestart, createRuntime
  *     GO                       →
  *                                    createContainer hooks, masks, terminal, new root, identity, search for the program
@@ -52,6 +52,9 @@ typedef struct Launch {
     {                                                                                                                  \
         .start = -EBADF, .console = -EBADF, .kept = KEPT_INIT, .new_session = true, .mounts = MOUNTS_INIT              \
     }
+
+/* Are there hooks before READY? They may look at the container's state, so they wait until it is written. */
+bool launch_has_hooks(const Config *c);
 
 void launch_init(void *launch, int sync);
 void launch_exec(void *launch, int sync);

@@ -19,6 +19,13 @@ int sync_send(int fd, SyncKind kind, pid_t pid)
     return socket_send_fd(fd, &m, sizeof(m), -EBADF);
 }
 
+int sync_send_early_go(int fd, pid_t pid, Error *e)
+{
+    int r = sync_send(fd, SYNC_GO, pid);
+
+    return r < 0 && r != -EPIPE ? error_errnof(e, r, "container's set-up") : 0;
+}
+
 int sync_send_error(int fd, const Error *e)
 {
     SyncMessage m = {.kind = SYNC_ERROR, .error = *e};
@@ -46,6 +53,8 @@ int sync_receive_fd(int fd, SyncMessage *ret, int *ret_fd, Error *e)
     SyncMessage m;
     ssize_t n = socket_receive_fd(fd, &m, sizeof(m), &passed);
 
+    if (n == -ECONNRESET) /* it left something of ours unread; what it said itself comes behind that */
+        n = socket_receive_fd(fd, &m, sizeof(m), &passed);
     if (n == 0 || n == -ECONNRESET)
         return 0;
     if (n != sizeof(m))

@@ -14,7 +14,7 @@ typedef enum SyncKind {
     SYNC_ERROR,         /* child: it failed, `error` says how */
     SYNC_MAP,           /* child: write the id maps of this process */
     SYNC_CLONED,        /* helper process: the child is there; its pidfd comes with the packet */
-    SYNC_RUNTIME_HOOKS, /* child: the environment is made; time for prestart and createRuntime hooks */
+    SYNC_RUNTIME_HOOKS, /* child: the environment is made; time for the hooks before READY */
     SYNC_READY,         /* child: all is done but execve */
     SYNC_LISTENER,      /* child: the filter is installed; its listener comes with the packet */
     SYNC_GO,            /* runtime: go on; `pid` is the child's as the runtime sees it */
@@ -28,6 +28,9 @@ typedef struct SyncMessage {
 
 int sync_pair(int ret[static 2]);
 int sync_send(int fd, SyncKind kind, pid_t pid);
+/* GO for one that has not said READY yet and finds it there then, which saves a wake-up on both sides. That it has died is no error: what it said before is
+ * still to be received. */
+int sync_send_early_go(int fd, pid_t pid, Error *e);
 int sync_send_error(int fd, const Error *e);
 int sync_send_cloned(int fd, int pidfd);
 /* With sendmsg(2) alone: nothing else may be called where a filter that notifies is in force and nobody listens yet. */
