@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
 #include <seccomp.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
-#include "runtime/base/hash.h"
 #include "runtime/base/json.h"
 #include "runtime/base/rundir.h"
 #include "seccomp.h"
@@ -17,7 +18,7 @@
 #define OVERRIDES "/etc/moss/seccomp"
 #define PROFILE_MAX ((size_t) 256 << 10)
 #define CACHED_MAX 64
-#define FORMAT "moss-seccomp-1"
+#define FORMAT 2U
 
 #define EMBED(symbol, file)                                                                                            \
     __asm__(".section .rodata\n" #symbol ":\n.incbin \"" file "\"\n" #symbol "_end:\n.byte 0\n.previous\n");           \
@@ -61,21 +62,40 @@ static int find_profile(const char *name, Text *ret, char **ret_owned, Error *e)
     return 0;
 }
 
-/* Everything but the profile that a program depends on. */
-static void digest_begin(Hash *h)
+/* A file of the cache: this, then the program, then the text that it was made from, which has to be the same byte for byte. So its name need not be
+ * a digest, which takes longer than all the rest. A program with SCMP_ACT_NOTIFY is never kept. */
+typedef struct Kept {
+    unsigned format, major, minor, micro, arch; /* all but the text that a program depends on */
+    unsigned flags, n, text_len;
+} Kept;
+
+#define KEPT_MAX (sizeof(Kept) + USHRT_MAX * sizeof(struct sock_filter) + PROFILE_MAX)
+#define NAME_SIZE 17
+
+static Kept kept_now(size_t text_len)
 {
     const struct scmp_version *v = seccomp_version();
-    unsigned about[] = {v->major, v->minor, v->micro, seccomp_arch_native()};
 
-    hash_init(h);
-    hash_adds(h, FORMAT);
-    hash_add(h, about, sizeof(about));
+    return (Kept){.format = FORMAT,
+                  .major = v->major,
+                  .minor = v->minor,
+                  .micro = v->micro,
+                  .arch = seccomp_arch_native(),
+                  .text_len = (unsigned) text_len};
 }
 
-static int digest_part(const char *data, size_t len, void *hash)
+/* FNV-1a, by eight bytes: where two texts have one name, the last one is kept. */
+static void name_of(const char *text, size_t len, char ret[static NAME_SIZE])
 {
-    hash_add(hash, data, len);
-    return 0;
+    uint64_t h = UINT64_C(0xcbf29ce484222325), word;
+
+    for (; len > 0; text += MIN(len, sizeof(word)), len -= MIN(len, sizeof(word))) {
+        word = 0;
+        memcpy(&word, text, MIN(len, sizeof(word)));
+        h = (h ^ word) * UINT64_C(0x100000001b3);
+        h ^= h >> 32;
+    }
+    snprintf(ret, NAME_SIZE, "%016llx", (unsigned long long) h);
 }
 
 /* The directory belongs to us and nobody else may write to it: run_directory() sees to that. */
@@ -90,23 +110,29 @@ static int open_cache(void)
     return r < 0 ? -errno : r;
 }
 
-/* A cached program: its flags, then its instructions. One with SCMP_ACT_NOTIFY is never cached. */
-static int from_cache(int cache, const char *key, SeccompFilter *ret)
+static int from_cache(int cache, const char *text, size_t text_len, SeccompFilter *ret)
 {
     _cleanup_free_ char *data = NULL;
-    size_t len = 0, n;
+    char name[NAME_SIZE];
+    size_t len = 0;
+    Kept k, now = kept_now(text_len);
     int r;
 
-    r = file_read_at(cache, key, PROFILE_MAX, &data, &len);
+    name_of(text, text_len, name);
+    r = file_read_at(cache, name, KEPT_MAX, &data, &len);
     if (r < 0)
         return r;
-    n = len / sizeof(struct sock_filter);
-    if (len % sizeof(struct sock_filter) != 0 || n < 2 || n > 1U << 15)
+    if (len < sizeof(k))
         return -EUCLEAN;
-    memcpy(&ret->flags, data, sizeof(ret->flags));
-    memmove(data, data + sizeof(struct sock_filter), len - sizeof(struct sock_filter));
-    ret->code = (void *) TAKE_PTR(data);
-    ret->n = (unsigned short) (n - 1);
+    memcpy(&k, data, sizeof(k));
+    now.flags = k.flags;
+    now.n = k.n;
+    if (memcmp(&k, &now, sizeof(k)) != 0 || k.n == 0 || k.n > 1U << 15 ||
+        len != sizeof(k) + k.n * sizeof(struct sock_filter) + text_len ||
+        memcmp(data + len - text_len, text, text_len) != 0)
+        return -EUCLEAN;
+    memmove(data, data + sizeof(k), k.n * sizeof(struct sock_filter));
+    *ret = (SeccompFilter){.code = (void *) TAKE_PTR(data), .n = (unsigned short) k.n, .flags = k.flags};
     return 0;
 }
 
@@ -124,65 +150,61 @@ static void make_room(int cache)
         return;
     rewinddir(d);
     while ((de = readdir(d)))
-        if (digest_valid(de->d_name))
+        if (de->d_name[0] != '.')
             (void) unlinkat(cache, de->d_name, 0);
 }
 
-static void to_cache(int cache, const char *key, const SeccompFilter *f)
+static void to_cache(int cache, const char *text, size_t text_len, const SeccompFilter *f)
 {
-    struct sock_filter *all = cache < 0 || f->notify ? NULL : calloc((size_t) f->n + 1, sizeof(*all));
+    Kept k = kept_now(text_len);
+    size_t program = f->n * sizeof(*f->code), len = sizeof(k) + program + text_len;
+    _cleanup_free_ char *data = malloc(len);
+    char name[NAME_SIZE];
 
-    if (!all)
+    if (!data)
         return;
+    k.flags = f->flags;
+    k.n = f->n;
+    memcpy(data, &k, sizeof(k));
+    memcpy(data + sizeof(k), f->code, program);
+    memcpy(data + sizeof(k) + program, text, text_len);
+    name_of(text, text_len, name);
     make_room(cache);
-    memcpy(all, &f->flags, sizeof(f->flags));
-    memcpy(all + 1, f->code, f->n * sizeof(*all));
-    (void) file_write_at(cache, key, all, ((size_t) f->n + 1) * sizeof(*all), 0600, 0);
-    free(all);
+    (void) file_write_at(cache, name, data, len, 0600, 0);
+}
+
+int seccomp_kept(const char *text, size_t len, SeccompFilter *ret)
+{
+    _cleanup_close_ int cache = open_cache();
+
+    return cache < 0 ? cache : from_cache(cache, text, len, ret);
+}
+
+void seccomp_keep(const char *text, size_t len, const SeccompFilter *f)
+{
+    _cleanup_close_ int cache = f->notify || len > PROFILE_MAX ? -EBADF : open_cache();
+
+    if (cache >= 0)
+        to_cache(cache, text, len, f);
 }
 
 int seccomp_profile(const char *name, SeccompFilter *ret, Error *e)
 {
     _cleanup_free_ char *owned = NULL;
     _cleanup_json_ json_t *profile = NULL;
-    _cleanup_close_ int cache = -EBADF;
-    char key[DIGEST_SIZE];
     Text text = {};
-    Hash h;
     int r;
 
     r = find_profile(name, &text, &owned, e);
     if (r < 0)
         return r;
-    digest_begin(&h);
-    hash_add(&h, text.data, text.len);
-    hash_final(&h, key);
-    cache = open_cache();
-    if (cache >= 0 && from_cache(cache, key, ret) >= 0)
+    if (seccomp_kept(text.data, text.len, ret) >= 0)
         return 0;
     r = json_parse(text.data, text.len, name, &profile, e);
     if (r >= 0)
         r = seccomp_compile(profile, ret, e);
     if (r < 0)
         return error_wrapf(e, r, "seccomp profile %s", name);
-    to_cache(cache, key, ret);
+    seccomp_keep(text.data, text.len, ret);
     return 0;
-}
-
-int seccomp_compile_cached(const json_t *profile, SeccompFilter *ret, Error *e)
-{
-    _cleanup_close_ int cache = open_cache();
-    char key[DIGEST_SIZE];
-    Hash h;
-    int r;
-
-    digest_begin(&h);
-    (void) json_dump_callback(profile, digest_part, &h, JSON_COMPACT);
-    hash_final(&h, key);
-    if (cache >= 0 && from_cache(cache, key, ret) >= 0)
-        return 0;
-    r = seccomp_compile(profile, ret, e);
-    if (r >= 0)
-        to_cache(cache, key, ret);
-    return r;
 }

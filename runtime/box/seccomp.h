@@ -5,12 +5,14 @@
 /* Seccomp filters: from the OCI form of a profile (`linux.seccomp` of the runtime specification) to BPF, and into the kernel.
  *
  *     r = seccomp_profile("box", &filter, e);        profiles/seccomp/NAME.json, which is part of the program
- *     r = seccomp_compile_cached(object, &filter, e);    or an object of config.json
+ *     r = seccomp_kept(text, len, &filter);              or an object of config.json, whose text is looked up
+ *     r = seccomp_compile(object, &filter, e);           and only if it is new
+ *     seccomp_keep(text, len, &filter);                  compiled and kept
  *     …clone…  seccomp_install(&filter)              in the child, as the last thing before exec; needs no_new_privs or CAP_SYS_ADMIN
  *     seccomp_filter_done(&filter)
  *
- * Compiling takes milliseconds, so the result is kept as <run directory>/.seccomp/<digest> where that directory can be made; the
- * digest covers the profile and everything else the result depends on. A cache that cannot be used costs time, never an error.
+ * Compiling takes milliseconds, so the result is kept as <run directory>/.seccomp/<hash> where that directory can be made, with the
+ * profile and everything else the result depends on, which must be the same. A cache that cannot be used costs time, never an error.
  *
  * A system call that libseccomp does not know by name is passed over, as other runtimes do: it gets the default action. */
 
@@ -39,7 +41,8 @@ typedef struct SeccompFilter {
 } SeccompFilter;
 
 int seccomp_profile(const char *name, SeccompFilter *ret, Error *e);
-int seccomp_compile_cached(const json_t *profile, SeccompFilter *ret, Error *e);
+int seccomp_kept(const char *text, size_t len, SeccompFilter *ret);
+void seccomp_keep(const char *text, size_t len, const SeccompFilter *f);
 int seccomp_compile(const json_t *profile, SeccompFilter *ret, Error *e);
 void seccomp_filter_done(SeccompFilter *f);
 

@@ -8,8 +8,6 @@
 
 /* Members of `linux` that take something of the host's for the container: cache and memory bandwidth, memory nodes, network devices. */
 
-#define CONFIG_FILE "config.json"
-
 /* By value, and by bit from 13 on: set_mempolicy(2). */
 const char *const memory_policy_modes[MEMORY_POLICY_MODES] = {
     "MPOL_DEFAULT",        "MPOL_PREFERRED",           "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_LOCAL",

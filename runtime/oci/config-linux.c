@@ -10,7 +10,6 @@
 #include "runtime/base/json.h"
 #include "runtime/base/strbuf.h"
 
-#define CONFIG_FILE "config.json"
 #define ID_MAPS_MAX 340 /* the kernel's own limit (user_namespaces(7)) */
 
 const char *const namespace_names[NS_MAX] = {"user", "mount", "pid", "network", "ipc", "uts", "cgroup", "time"};

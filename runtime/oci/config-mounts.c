@@ -4,8 +4,6 @@
 #include "config.h"
 #include "runtime/base/json.h"
 
-#define CONFIG_FILE "config.json"
-
 static int parse_idmap(const json_t *o, const char *path, ConfigMount *m, Error *e)
 {
     int r;

@@ -11,8 +11,6 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
 
-#define CONFIG_FILE "config.json"
-
 const char *const hook_names[HOOK_MAX] = {
     "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
 };
@@ -450,11 +448,10 @@ int config_parse(json_t *doc, Config **ret, Error *e)
     return 0;
 }
 
-int config_load(int dirfd, const char *file, Config **ret, char **ret_text, Error *e)
+int config_load(int dirfd, const char *file, Config **ret, Error *e)
 {
     _cleanup_close_ int fd = openat(dirfd, file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     _cleanup_free_ char *text = NULL;
-    json_t *doc = NULL;
     size_t len;
     int r;
 
@@ -466,17 +463,7 @@ int config_load(int dirfd, const char *file, Config **ret, char **ret_text, Erro
     r = config_narrow_numbers(&text, &len);
     if (r < 0)
         return error_errnof(e, r, CONFIG_FILE);
-    r = json_parse(text, len, CONFIG_FILE, &doc, e);
-    if (r < 0)
-        return r;
-    if (!json_is_object(doc)) {
-        json_decref(doc);
-        return error_setf(e, -EBADMSG, CONFIG_FILE ": must be an object");
-    }
-    r = config_parse(doc, ret, e);
-    if (r >= 0 && ret_text)
-        *ret_text = TAKE_PTR(text);
-    return r;
+    return config_read_text(TAKE_PTR(text), len, ret, e);
 }
 
 Config *config_free(Config *c)
@@ -502,6 +489,7 @@ Config *config_free(Config *c)
     free(c->net_devices);
     free(c->rdt.schemata);
     json_decref(c->doc);
+    free(c->text);
     free(c);
     return NULL;
 }

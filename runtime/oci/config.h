@@ -148,6 +148,7 @@ typedef struct ConfigNetDevice {
 } ConfigNetDevice;
 
 typedef struct Config {
+    char *text; /* NULL if there is only the document */
     json_t *doc;
     const char *version;
     const char *root;
@@ -169,7 +170,10 @@ typedef struct Config {
     size_t n_devices;
     const char *cgroups_path;
     json_t *resources; /* for resources.h; NULL: none */
-    json_t *seccomp;   /* for seccomp.h; NULL: none */
+    json_t *seccomp;   /* for seccomp.h; NULL: none; empty until config_seccomp() where seccomp_unread */
+    bool seccomp_unread;
+    const char *seccomp_text; /* the object in `text`; NULL if it was not looked for */
+    size_t seccomp_len;
     ConfigPair *sysctls;
     size_t n_sysctls;
     const char **masked_paths, **readonly_paths;
@@ -185,8 +189,10 @@ typedef struct Config {
 /* An annotation of podman's (--group-add keep-groups), for the container and what is executed in it. */
 #define CONFIG_KEEP_GROUPS "run.oci.keep_original_groups"
 
-/* Reads `file` (errors call it config.json) below `dirfd`. `ret_text`, if not NULL, gets its text, which the caller frees. */
-int config_load(int dirfd, const char *file, Config **ret, char **ret_text, Error *e);
+/* Reads `file` (errors call it config.json) below `dirfd`. linux.seccomp is left unread. */
+int config_load(int dirfd, const char *file, Config **ret, Error *e);
+/* Reads it. */
+int config_seccomp(Config *c, Error *e);
 /* The same from an object; takes over the reference. */
 int config_parse(json_t *doc, Config **ret, Error *e);
 Config *config_free(Config *c);
@@ -212,6 +218,10 @@ static inline bool config_new(const Config *c, NamespaceKind kind)
 
 /* Rewrites numbers of the text that are beyond 63 bits; the buffer may move. */
 int config_narrow_numbers(char **text, size_t *len);
+/* Parses text that holds no NUL, with linux.seccomp left unread; takes over the text. */
+int config_read_text(char *text, size_t len, Config **ret, Error *e);
+/* Finds the text of the object that is linux.seccomp, in text that need not be JSON. */
+bool config_find_seccomp(const char *text, const char **ret, size_t *ret_len);
 int config_hooks(const json_t *doc, Config *c, Error *e);
 int config_mounts(const json_t *doc, Config *c, Error *e);
 int config_mounts_check(const Config *c, Error *e);
@@ -221,6 +231,7 @@ int config_host(const json_t *linux_, Config *c, Error *e);
 /* The array `key` of an object that is called `at` in errors. */
 int config_id_map(const json_t *o, const char *at, const char *key, IdMap **ret, size_t *ret_n, Error *e);
 
+#define CONFIG_FILE "config.json"
 #define CONFIG_LIST_MAX                                                                                                \
     65536 /* elements of any list: far beyond what is used, near enough to stop a broken generator */
 #define CONFIG_ID_MAX INT64_C(4294967294) /* 2^32 - 1 means "no one" to the kernel */

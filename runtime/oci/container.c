@@ -54,7 +54,7 @@ int container_open(const Runtime *rt, const char *id, bool lock, Container *ret,
 
 int container_config(const Container *c, Config **ret, Error *e)
 {
-    int r = config_load(c->dir, "config.json", ret, NULL, e);
+    int r = config_load(c->dir, "config.json", ret, e);
 
     return r < 0 ? error_wrapf(e, r, "container \"%s\"", c->state.id) : 0;
 }
@@ -209,7 +209,7 @@ static int delete_remains(const Runtime *rt, const char *id, Error *e)
 
     if (dir < 0)
         return dir;
-    if (config_load(dir, "config.json", &config, NULL, NULL) >= 0 &&
+    if (config_load(dir, "config.json", &config, NULL) >= 0 &&
         (r = container_cgroup_remove_remains(config, id, e)) < 0)
         return r;
     return state_remove(rt->root, id, e);

@@ -95,10 +95,10 @@ typedef struct ExecOptions {
 /* The options' process is that of config.json until the caller changes it, which needs the configuration: this reads it from the container's state. */
 int container_config(const Container *c, Config **ret, Error *e);
 /* Returns the program's exit code (0 when detached). */
-int container_exec(const Container *c, const Config *config, const ExecOptions *o, Error *e);
+int container_exec(const Container *c, Config *config, const ExecOptions *o, Error *e);
 
 /* The process runs, as a child of the caller or, with options.born, of the container's first process. The fds are the caller's. */
-int container_exec_watched(const Container *c, const Config *config, const ExecOptions *o, Executed *ret, Error *e);
+int container_exec_watched(const Container *c, Config *config, const ExecOptions *o, Executed *ret, Error *e);
 
 /* ---- shared by the files of this folder ---- */
 

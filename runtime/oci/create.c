@@ -16,6 +16,7 @@
 
 #include "container.h"
 #include "criu.h"
+#include "filter.h"
 #include "handover.h"
 #include "hooks.h"
 #include "launch.h"
@@ -36,7 +37,6 @@ typedef struct Creation {
     const Runtime *rt;
     const CreateOptions *options;
     Config *config;
-    char *text; /* of config.json */
     char *bundle_path, *rootfs_path;
     ConfigProcess init; /* instead of the configuration's: of a container that is kept */
     char created[40];
@@ -45,8 +45,8 @@ typedef struct Creation {
     ContainerCgroup group;
     Launch launch;
     Spawned child;
-    int console; /* our end where the terminal comes to us */
-    bool made;   /* the state directory is ours to remove */
+    int console;  /* our end where the terminal comes to us */
+    bool made;    /* the state directory is ours to remove */
     bool at_once; /* the process need not wait between READY and GO */
 } Creation;
 
@@ -76,7 +76,6 @@ static void creation_done(Creation *c)
     fd_closep(&c->bundle);
     free(c->rootfs_path);
     free(c->bundle_path);
-    free(c->text);
     config_free(c->config);
 }
 
@@ -189,8 +188,8 @@ static int read_bundle(Creation *c, const char *id, Error *e)
     c->bundle = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (c->bundle < 0)
         return error_errnof(e, -errno, "--bundle %s", bundle);
-    r = config ? config_load(AT_FDCWD, config, &c->config, &c->text, e)
-               : config_load(c->bundle, "config.json", &c->config, &c->text, e);
+    r = config ? config_load(AT_FDCWD, config, &c->config, e)
+               : config_load(c->bundle, "config.json", &c->config, e);
     if (r < 0)
         return error_wrapf(e, r, config ? "--config %s" : "bundle %s", config ? config : bundle);
     if (!c->config->has_process)
@@ -242,7 +241,7 @@ static int open_console(Creation *c, bool attended, Error *e)
 /* The container's first process is moss-init. */
 static int keep_agent(Creation *c, Error *e)
 {
-    int r = kept_check(c->config, c->options->caller.preserve_fds, !c->options->no_cgroup, e);
+    int r = kept_check(c->config, &c->launch.filter, c->options->caller.preserve_fds, !c->options->no_cgroup, e);
 
     if (r >= 0)
         r = kept_open(c->dir, c->rt->self, &c->launch.kept, e);
@@ -299,16 +298,13 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
     int r;
 
     if ((r = container_id_check(id, e)) < 0 || (r = read_bundle(c, id, e)) < 0 ||
-        (r = open_console(c, attended, e)) < 0)
-        return r;
-    if (c->config->seccomp && ((r = handover_check(c->config->seccomp, e)) < 0 ||
-                               (r = seccomp_compile_cached(c->config->seccomp, &c->launch.filter, e)) < 0))
+        (r = open_console(c, attended, e)) < 0 || (r = filter_of(c->config, &c->launch.filter, e)) < 0)
         return r;
     c->dir = state_create(c->rt->root, id, e);
     if (c->dir < 0)
         return c->dir;
     c->made = true;
-    if ((r = file_write_at(c->dir, "config.json", c->text, strlen(c->text), 0600, 0)) < 0)
+    if ((r = file_write_at(c->dir, "config.json", c->config->text, strlen(c->config->text), 0600, 0)) < 0)
         return error_errnof(e, r, "state of container \"%s\"", id);
     if ((!c->options->systemd && (r = make_cgroup(c, e)) < 0) || (!attended && (r = open_start_socket(c, e)) < 0))
         return r;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "container.h"
+#include "filter.h"
 #include "handover.h"
 #include "launch.h"
 #include "placement.h"
@@ -112,7 +113,7 @@ static int open_console(Joining *j, const ExecOptions *o, Error *e)
     return 0;
 }
 
-static int prepare(Joining *j, const Container *c, const Config *config, const ExecOptions *o, Error *e)
+static int prepare(Joining *j, const Container *c, Config *config, const ExecOptions *o, Error *e)
 {
     int r;
 
@@ -121,8 +122,7 @@ static int prepare(Joining *j, const Container *c, const Config *config, const E
                           status_names[c->status]);
     if ((r = process_labels_check(o->process, NULL, e)) < 0)
         return r;
-    if (config->seccomp && ((r = handover_check(config->seccomp, e)) < 0 ||
-                            (r = seccomp_compile_cached(config->seccomp, &j->launch.filter, e)) < 0))
+    if ((r = filter_of(config, &j->launch.filter, e)) < 0)
         return r;
     j->first = state_pidfd(&c->state);
     if (j->first < 0)
@@ -216,7 +216,7 @@ static int await_ready(Joining *j, int *ret_listener, Error *e)
     }
 }
 
-int container_exec(const Container *c, const Config *config, const ExecOptions *o, Error *e)
+int container_exec(const Container *c, Config *config, const ExecOptions *o, Error *e)
 {
     _cleanup_(joining_done) Joining j = JOINING_INIT;
     _cleanup_close_ int master = -EBADF, listener = -EBADF;
@@ -253,7 +253,7 @@ int container_exec(const Container *c, const Config *config, const ExecOptions *
     return wait_status_code(status);
 }
 
-int container_exec_watched(const Container *c, const Config *config, const ExecOptions *o, Executed *ret, Error *e)
+int container_exec_watched(const Container *c, Config *config, const ExecOptions *o, Executed *ret, Error *e)
 {
     _cleanup_(joining_done) Joining j = JOINING_INIT;
     _cleanup_close_ int listener = -EBADF;

@@ -67,8 +67,9 @@ int handover_check(const json_t *seccomp, Error *e)
 }
 
 /* {"ociVersion":…,"fds":["seccompFd"],"pid":…,"metadata":…,"state":{…}}: one a connection, the fds in the order of their names */
-static int send_listener(const Config *c, const State *state, const char *status, pid_t pid, int listener, Error *e)
+static int send_listener(Config *c, const State *state, const char *status, pid_t pid, int listener, Error *e)
 {
+    int parsed = config_seccomp(c, e);
     const char *path = json_string_value(json_object_get(c->seccomp, "listenerPath"));
     json_t *metadata = json_object_get(c->seccomp, "listenerMetadata"), *s = state_public(state, status);
     _cleanup_json_ json_t *o = json_pack("{s:s, s:[s], s:i, s:O*, s:o}", "ociVersion", state->version, "fds",
@@ -77,6 +78,8 @@ static int send_listener(const Config *c, const State *state, const char *status
     _cleanup_close_ int fd = -EBADF;
     int r;
 
+    if (parsed < 0)
+        return parsed;
     if (!text || !path)
         return error_errnof(e, -ENOMEM, AT ".listenerPath");
     fd = socket_connect_stream(path);
@@ -84,7 +87,7 @@ static int send_listener(const Config *c, const State *state, const char *status
     return r < 0 ? error_errnof(e, r, AT ".listenerPath: cannot hand the listener over to %s", path) : 0;
 }
 
-int handover_await(int sync, const Config *c, const State *state, const char *status, pid_t pid, Error *e)
+int handover_await(int sync, Config *c, const State *state, const char *status, pid_t pid, Error *e)
 {
     for (;;) {
         _cleanup_close_ int listener = -EBADF;

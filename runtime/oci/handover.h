@@ -18,6 +18,6 @@ int handover_check(const json_t *seccomp, Error *e);
 
 /* Waits until the process `pid` has executed its program, and hands its listener over on the way. `status` is what the state of the container says then.
  * Returns 0 when the program runs. */
-int handover_await(int sync, const Config *c, const State *state, const char *status, pid_t pid, Error *e);
+int handover_await(int sync, Config *c, const State *state, const char *status, pid_t pid, Error *e);
 
 #endif

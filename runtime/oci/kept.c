@@ -25,11 +25,9 @@ const char *kept_agent(const Config *c)
     return json_string_value(json_object_get(c->annotations, KEPT_ANNOTATION));
 }
 
-int kept_check(const Config *c, unsigned fds, bool cgroup, Error *e)
+int kept_check(const Config *c, const SeccompFilter *filter, unsigned fds, bool cgroup, Error *e)
 {
     static const NamespaceKind own[] = {NS_PID, NS_MOUNT};
-    SeccompFilter filter = {};
-    int r = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
         if (!config_new(c, own[i]))
@@ -39,13 +37,8 @@ int kept_check(const Config *c, unsigned fds, bool cgroup, Error *e)
     if (fds > 0)
         return error_setf(e, -EINVAL,
                           AT ": the agent takes no file descriptors of the caller's (--preserve-fds, LISTEN_FDS)");
-    if (c->seccomp)
-        r = seccomp_compile_cached(c->seccomp, &filter, e);
     /* The shim listens for bind(2), and the kernel lets a process have one listener. */
-    if (r >= 0 && filter.notify)
-        r = error_setf(e, -EINVAL, AT ": linux.seccomp: SCMP_ACT_NOTIFY cannot be used as well");
-    seccomp_filter_done(&filter);
-    return r;
+    return filter->notify ? error_setf(e, -EINVAL, AT ": linux.seccomp: SCMP_ACT_NOTIFY cannot be used as well") : 0;
 }
 
 void kept_done(Kept *k)

@@ -34,7 +34,7 @@ typedef struct Kept {
 const char *kept_agent(const Config *c);
 
 /* Is it one that can be kept, and what moss-init needs. `self`: see program.h. */
-int kept_check(const Config *c, unsigned fds, bool cgroup, Error *e);
+int kept_check(const Config *c, const SeccompFilter *filter, unsigned fds, bool cgroup, Error *e);
 int kept_open(int state_dir, const char *self, Kept *ret, Error *e);
 void kept_done(Kept *k);
 

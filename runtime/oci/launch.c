@@ -371,7 +371,7 @@ void launch_exec(void *launch, int sync)
     finish(l, sync, false);
 }
 
-int launch_start(int state_dir, const Config *config, const State *state, Error *e)
+int launch_start(int state_dir, Config *config, const State *state, Error *e)
 {
     _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     struct sockaddr_un sa = {.sun_family = AF_UNIX};

@@ -60,6 +60,6 @@ void launch_init(void *launch, int sync);
 void launch_exec(void *launch, int sync);
 
 /* Connects to a created container's socket and lets it go on; waits until it has executed its program. */
-int launch_start(int state_dir, const Config *config, const State *state, Error *e);
+int launch_start(int state_dir, Config *config, const State *state, Error *e);
 
 #endif

@@ -187,8 +187,17 @@ TEST(the_cache_of_objects_tells_them_apart_and_does_not_grow_without_end)
             _cleanup_json_ json_t *o =
                 json_pack("{s:s,s:[{s:[s],s:s,s:i}]}", "defaultAction", "SCMP_ACT_ALLOW", "syscalls", "names",
                           "getppid", "action", "SCMP_ACT_ERRNO", "errnoRet", number);
+            _cleanup_free_ char *text = json_canonical(o);
+            SeccompFilter kept = {};
 
-            assert_int_equal(seccomp_compile_cached(o, &f, &e), 0);
+            assert_int_equal(seccomp_compile(o, &f, &e), 0);
+            seccomp_keep(text, strlen(text), &f);
+            assert_int_equal(seccomp_kept(text, strlen(text), &kept), 0);
+            assert_int_equal(kept.n, f.n);
+            assert_memory_equal(kept.code, f.code, f.n * sizeof(*f.code));
+            seccomp_filter_done(&kept);
+            text[0] = ' ';
+            assert_true(seccomp_kept(text, strlen(text), &kept) < 0);
             assert_int_equal(errno_under(&f, SYS_getppid, 0, 0, 0), number);
         }
     fd = openat(d.fd, ".seccomp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -215,7 +215,7 @@ TEST(numbers_beyond_64_signed_bits_become_the_largest)
     assert_non_null(mkdtemp(dir));
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_int_equal(file_write_at(fd, "config.json", text, strlen(text), 0600, 0), 0);
-    r = config_load(fd, "config.json", &c, NULL, NULL);
+    r = config_load(fd, "config.json", &c, NULL);
     unlinkat(fd, "config.json", 0);
     close(fd);
     rmdir(dir);
@@ -253,6 +253,85 @@ TEST(large_values_of_seccomp_rules_keep_their_bits)
     }
 }
 
+static int load_text(const char *text, Config **ret, Error *e)
+{
+    return config_read_text(strdup(text), strlen(text), ret, e);
+}
+
+#define AROUND(linux_)                                                                                                 \
+    "{\"ociVersion\":\"1.0.0\",\"x\":[{\"linux\":{\"seccomp\":{}}},\"}\\\"{\"],\"root\":{\"path\":\"r\"}," linux_ "}"
+
+/* It is found wherever the document has it, and means what it means when all is parsed at once. */
+TEST(seccomp_is_left_as_text_until_it_is_asked_for)
+{
+    static const char *const texts[] = {
+        AROUND("\"linux\":{\"seccomp\":{\"defaultAction\":\"}{\\\"\",\"a\":[{}]}}"),
+        AROUND(" \"linux\" :\n{ \"a\" : -1.5e3 , \"b\":[ [ \"]\" ] ],\"seccomp\" : "
+               "{\"defaultAction\":\"}{\\\"\",\"a\":[{}]} , \"c\":null }"),
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        _cleanup_(config_freep) Config *c = NULL;
+        Error e = {};
+
+        assert_int_equal(load_text(texts[i], &c, &e), 0);
+        assert_true(c->seccomp_unread);
+        assert_int_equal(json_object_size(c->seccomp), 0);
+        assert_int_equal(c->seccomp_len, strlen("{\"defaultAction\":\"}{\\\"\",\"a\":[{}]}"));
+        assert_int_equal(config_seccomp(c, &e), 0);
+        assert_int_equal(config_seccomp(c, &e), 0);
+        assert_string_equal(json_string_value(json_object_get(c->seccomp, "defaultAction")), "}{\"");
+    }
+}
+
+TEST(seccomp_that_is_not_found_as_text_is_parsed_with_the_rest)
+{
+    static const char *const texts[] = {
+        AROUND("\"li\\u006eux\":{\"seccomp\":{\"defaultAction\":\"x\"}}"),
+        AROUND("\"linux\":{\"s\\u0065ccomp\":{\"defaultAction\":\"x\"}}"),
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        _cleanup_(config_freep) Config *c = NULL;
+        Error e = {};
+
+        assert_int_equal(load_text(texts[i], &c, &e), 0);
+        assert_false(c->seccomp_unread);
+        assert_string_equal(json_string_value(json_object_get(c->seccomp, "defaultAction")), "x");
+    }
+}
+
+TEST(malformed_documents_are_refused_where_they_are_malformed)
+{
+    static const struct {
+        const char *text, *error;
+    } table[] = {
+        {AROUND("\"linux\":{\"seccomp\":{},\n\"seccomp\":{}}"), "line 2"},
+        {AROUND("\"linux\":{\"seccomp\":{}},\n\"linux\":{}"), "line 2"},
+        {AROUND("\"linux\":{\"seccomp\":{\n}},\n\"y\":"), "line 3"},
+        {AROUND("\"linux\":{\"seccomp\":{\"\n"), "line 1"},
+        {AROUND("\"linux\":{\"seccomp\":[]}"), "linux.seccomp"},
+        {AROUND("\"linux\":{\"seccomp\":{}"), "line 1"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        _cleanup_(config_freep) Config *c = NULL;
+        Error e = {};
+
+        assert_true(load_text(table[i].text, &c, &e) < 0);
+        if (!strstr(e.text, table[i].error))
+            fail_msg("%zu: %s", i, e.text);
+    }
+    {
+        _cleanup_(config_freep) Config *c = NULL;
+        Error e = {};
+
+        assert_int_equal(load_text(AROUND("\"linux\":{\"seccomp\":{\n\"a\":}}"), &c, &e), 0);
+        assert_true(config_seccomp(c, &e) < 0);
+        assert_non_null(strstr(e.text, "line 2"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +344,9 @@ int main(void)
         UNIT(mapped_owners_default_to_those_of_the_container),
         UNIT(large_values_of_seccomp_rules_keep_their_bits),
         UNIT(numbers_beyond_64_signed_bits_become_the_largest),
+        UNIT(seccomp_is_left_as_text_until_it_is_asked_for),
+        UNIT(seccomp_that_is_not_found_as_text_is_parsed_with_the_rest),
+        UNIT(malformed_documents_are_refused_where_they_are_malformed),
     };
 
     return RUN_TESTS(tests);
