@@ -118,18 +118,27 @@ static __attribute__((noinline)) long unmapping(const struct stat *owner)
     return userns;
 }
 
-static long refused(long dir, const char *path, long flags)
+static long writable(long dir, const char *path, long flags)
 {
-    return call(__NR_faccessat2, dir, (long) path, 2 /* W_OK */, AT_EACCESS | flags, 0) == -13 /* EACCES */;
+    return call(__NR_faccessat2, dir, (long) path, 2 /* W_OK */, AT_EACCESS | flags, 0);
+}
+
+/* On a file system that is read-only as a whole, see guard.h. */
+static int on_read_only(long access)
+{
+    return access == -30 /* EROFS */ && call(__NR_openat, AT_FDCWD, (long) SELF, O_WRONLY | O_CLOEXEC, 0, 0) == -30;
 }
 
 void moss_entry(long *stack)
 {
     char **argv = (char **) (stack + 1), **environment = argv + stack[0] + 1;
     struct stat owner;
-    long tree, userns;
+    long tree, userns, access;
 
-    if (!enters_container(argv) || refused(AT_FDCWD, SELF, 0) ||
+    if (!enters_container(argv))
+        return;
+    access = writable(AT_FDCWD, SELF, 0);
+    if (access == -13 /* EACCES */ || on_read_only(access) ||
         call(__NR_newfstatat, AT_FDCWD, (long) SELF, (long) &owner, 0, 0) < 0)
         return;
     tree = call(__NR_open_tree, AT_FDCWD, (long) SELF, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC, 0, 0);
@@ -140,7 +149,7 @@ void moss_entry(long *stack)
         struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t) userns};
 
         if (call(__NR_mount_setattr, tree, (long) "", AT_EMPTY_PATH, (long) &attr, sizeof(attr)) == 0 &&
-            refused(tree, "", AT_EMPTY_PATH))
+            writable(tree, "", AT_EMPTY_PATH) == -13)
             (void) call(__NR_execveat, tree, (long) "", (long) argv, (long) environment, AT_EMPTY_PATH);
         (void) call(__NR_close, userns, 0, 0, 0, 0);
     }

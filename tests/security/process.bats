@@ -10,6 +10,7 @@ setup() {
 
 teardown() {
     hostile_teardown
+    ! mountpoint -q "$BATS_TEST_TMPDIR/bin" || umount -l "$BATS_TEST_TMPDIR/bin"
 }
 
 @test "CVE-2024-21626: no file descriptor of the host is in reach, neither by number nor as the working directory" {
@@ -130,6 +131,46 @@ CapBnd:	0000000020002420" ]
         moss delete "$id"
     fi
     [ "$(sha256sum <"$runtime")" = "$before" ]
+}
+
+# on_tmpfs MOUNT-OPTIONS...: the runtime on a file system of its own, mounted over again with these.
+on_tmpfs() {
+    mkdir "$BATS_TEST_TMPDIR/bin"
+    mount -t tmpfs -o size=16m,mode=755 moss-test "$BATS_TEST_TMPDIR/bin"
+    cp "$runtime" "$BATS_TEST_TMPDIR/bin/runtime"
+    runtime=$BATS_TEST_TMPDIR/bin/runtime
+    mount -o "$1" "$BATS_TEST_TMPDIR/bin"
+}
+
+@test "CVE-2019-5736: a read-only file system is guard enough, a read-only mount is not" {
+    [ "$mode" = root ] || skip "mounts are root's"
+    # shellcheck disable=SC2317 # called below
+    check() { # MOUNT-OPTIONS GUARDED
+        on_tmpfs "$1"
+        "$runtime" --root "$containers" run --bundle "$bundle" "$id" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1 &
+        local pid=$! exe
+        await_status running
+        exe=$(readlink "/proc/$pid/exe")
+        # many tries for writing, each of which must fail without keeping anybody from executing it
+        : >"$BATS_TEST_TMPDIR/trying"
+        while [ -e "$BATS_TEST_TMPDIR/trying" ]; do : 2>/dev/null >>"/proc/$pid/exe" && touch "$BATS_TEST_TMPDIR/written"; done 2>/dev/null &
+        for _ in {1..50}; do
+            moss exec "$id" true </dev/null
+        done
+        rm "$BATS_TEST_TMPDIR/trying"
+        moss kill "$id" KILL
+        wait "$pid" || true
+        wait
+        [ ! -e "$BATS_TEST_TMPDIR/written" ]
+        umount "$BATS_TEST_TMPDIR/bin"
+        rmdir "$BATS_TEST_TMPDIR/bin"
+        [[ "$2-$exe" == "no-$BATS_TEST_TMPDIR/bin/runtime" || "$2-$exe" == yes-/ ]]
+    }
+    script 'while [ ! -e /tmp/enough ]; do sleep 0.1; done'
+    original=$runtime
+    check remount,ro no
+    runtime=$original
+    check remount,bind,ro yes
 }
 
 @test "CVE-2016-9962: a process that joins cannot be looked into" {
