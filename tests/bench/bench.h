@@ -49,10 +49,10 @@ static inline _Noreturn void bench_die(const char *what)
     exit(1);
 }
 
-/* A new directory below /tmp that holds the static program `from` as BENCH_PROGRAM, and proc, dev, tmp; its fd. */
+/* A new directory below /tmp that holds the static program `from` as BENCH_PROGRAM, and proc, dev, sys, tmp; its fd. */
 static inline int bench_make_root(const char *from, char path[static 32])
 {
-    static const char *const dirs[] = {"proc", "dev", "tmp"};
+    static const char *const dirs[] = {"proc", "dev", "sys", "tmp"};
     _cleanup_close_ int in = open(from, O_RDONLY | O_CLOEXEC), out = -EBADF;
     _cleanup_free_ char *data = NULL;
     size_t len;

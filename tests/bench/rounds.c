@@ -5,7 +5,7 @@
  *     rounds N AT-ONCE LABEL=COMMAND...
  *
  * A command is words separated by blanks; several, separated by " ; ", are timed as one. "%" in a word becomes a number that no other run has. AT-ONCE copies
- * are started together and the end of the last one counts. "@PROGRAM" is the bare floor (bench.h) of that program instead. Streams are /dev/null, but for the
+ * are started together and the end of the last one counts. "@PROGRAM" is the bare floor (bench.h) of that program instead, "@@PROGRAM" what the kernel takes for the default configuration (spec.h). Streams are /dev/null, but for the
  * error of a command that fails, which ends everything.
  *
  * Prints a line for each: label, median and 10th and 95th percentile of microseconds, median of the processor time in microseconds (of what was
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tests/bench/bench.h"
+#include "tests/bench/spec.h"
 
 #define WORDS_MAX 64
 
@@ -153,7 +154,7 @@ static void run_floor(const Contender *c, unsigned at_once, uint64_t *cpu)
     uint64_t before = cpu_so_far();
 
     for (unsigned i = 0; i < at_once; i++) /* it waits for each, so this is the sequential floor */
-        bench_floor(c->root);
+        (c->command[1] == '@' ? bench_spec : bench_floor)(c->root);
     *cpu += cpu_so_far() - before;
 }
 
@@ -187,7 +188,7 @@ static void prepare(Contender *c, char *argument, size_t rounds)
     if (!c->nsec || !c->cpu_nsec || !c->instructions)
         bench_die("calloc");
     if (*c->command == '@')
-        close(bench_make_root(c->command + 1, c->root));
+        close(bench_make_root(c->command + strspn(c->command, "@"), c->root));
 }
 
 static void report(Contender *c, size_t rounds)
