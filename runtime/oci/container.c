@@ -209,8 +209,7 @@ static int delete_remains(const Runtime *rt, const char *id, Error *e)
 
     if (dir < 0)
         return dir;
-    if (config_load(dir, "config.json", &config, NULL) >= 0 &&
-        (r = container_cgroup_remove_remains(config, id, e)) < 0)
+    if (config_load(dir, "config.json", &config, NULL) >= 0 && (r = container_cgroup_remove_remains(config, id, e)) < 0)
         return r;
     return state_remove(rt->root, id, e);
 }

@@ -188,8 +188,7 @@ static int read_bundle(Creation *c, const char *id, Error *e)
     c->bundle = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (c->bundle < 0)
         return error_errnof(e, -errno, "--bundle %s", bundle);
-    r = config ? config_load(AT_FDCWD, config, &c->config, e)
-               : config_load(c->bundle, "config.json", &c->config, e);
+    r = config ? config_load(AT_FDCWD, config, &c->config, e) : config_load(c->bundle, "config.json", &c->config, e);
     if (r < 0)
         return error_wrapf(e, r, config ? "--config %s" : "bundle %s", config ? config : bundle);
     if (!c->config->has_process)

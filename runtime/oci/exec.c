@@ -220,7 +220,7 @@ int container_exec(const Container *c, Config *config, const ExecOptions *o, Err
 {
     _cleanup_(joining_done) Joining j = JOINING_INIT;
     _cleanup_close_ int master = -EBADF, listener = -EBADF;
-    bool at_once = !o->pid_file && !o->pidfd_socket; /* nothing to be done between READY and GO */
+    bool at_once = !o->caller.pid_file && !o->caller.pidfd_socket; /* nothing to be done between READY and GO */
     int r, status;
 
     if (!o->caller.detach && (r = console_block_signals()) < 0)
