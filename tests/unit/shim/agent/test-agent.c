@@ -88,7 +88,7 @@ TEST(every_member_arrives)
     assert_string_equal(a->acceptance[0].name, "says-hello");
     assert_true(a->acceptance[0].required);
     assert_string_equal(a->acceptance[0].probe.socket, "/state/agent.sock");
-    assert_string_equal(a->acceptance[0].probe.send, "{\"a\":\"x\",\"b\":1}");
+    assert_string_equal(a->acceptance[0].probe.send, "{\"text\":\"x\",\"user\":1}");
     assert_true(a->acceptance[0].probe.sends_json);
     assert_int_equal(a->acceptance[0].probe.status, 200);
     assert_string_equal(a->acceptance[0].probe.contains, "hello");
