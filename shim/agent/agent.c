@@ -51,6 +51,7 @@ Agent *agent_free(Agent *a)
     free(a->run_argv);
     free_env(a->run_env);
     free(a->network_allow);
+    free(a->listen);
     agent_free_landlock(a);
     agent_free_probes(a);
     free(a->rules);

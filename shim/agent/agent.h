@@ -11,6 +11,7 @@
  * operator's agent.json as `moss agent add` copied it; <run>/NAME/ holds sockets and locks. */
 
 #include <jansson.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "runtime/base/error.h"
@@ -75,6 +76,17 @@ typedef enum StatePolicy {
 
 typedef enum SocketMode { SOCKETS_NONE, SOCKETS_TRANSPARENT, SOCKETS_LISTEN_FDS } SocketMode;
 
+/* One of sockets.listen: where we listen for the agent. */
+typedef struct ListenSpec {
+    const char *name; /* in LISTEN_FDNAMES */
+    struct sockaddr_storage sa;
+    socklen_t len;
+    int type;    /* SOCK_STREAM; UNIX: or SOCK_SEQPACKET */
+    mode_t mode; /* of the file of a UNIX socket with a path */
+} ListenSpec;
+
+#define LISTEN_MAX 32U
+
 typedef struct EvidenceRule {
     const char *name;
     enum { RULE_ON_USER, RULE_ON_ASSISTANT, RULE_ON_ERROR, RULE_ON_END } on;
@@ -102,6 +114,8 @@ typedef struct Agent {
     const char *network_address;
     const char **network_allow; /* veth: "address:port" that the agent may connect to; NULL: everything */
     SocketMode sockets;
+    ListenSpec *listen; /* SOCKETS_LISTEN_FDS */
+    size_t n_listen;
     const LandlockPlan *landlock; /* of the agent, its exec probes, and the agent in a trial; NULL: none */
     ProbeSpec startup, readiness, liveness;
     AcceptanceSpec *acceptance;

@@ -286,27 +286,6 @@ int agent_parse_network(Agent *a, const Section *s, Error *e)
     return 0;
 }
 
-int agent_parse_sockets(Agent *a, const Section *s, Error *e)
-{
-    static const char *const known[] = {"mode", NULL};
-    const char *mode = "transparent";
-    int r = json_only(s->o, s->at, known, e);
-
-    if (r >= 0)
-        r = json_want_string(s->o, s->at, "mode", &mode, e);
-    if (r < 0)
-        return r;
-    if (streq(mode, "transparent"))
-        a->sockets = SOCKETS_TRANSPARENT;
-    else if (streq(mode, "listen-fds"))
-        a->sockets = SOCKETS_LISTEN_FDS;
-    else if (streq(mode, "none"))
-        a->sockets = SOCKETS_NONE;
-    else
-        return section_error(s, "mode", e, "\"%.60s\" must be transparent, listen-fds or none", mode);
-    return 0;
-}
-
 /* ---- limits, coder, consent ---- */
 
 int agent_parse_limits(Agent *a, const Section *s, Error *e)

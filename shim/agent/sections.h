@@ -20,10 +20,11 @@ int agent_parse_build(Agent *a, const Section *s, Error *e);
 int agent_parse_run(Agent *a, const Section *s, Error *e);
 int agent_parse_state(Agent *a, const Section *s, Error *e);
 int agent_parse_network(Agent *a, const Section *s, Error *e);
-int agent_parse_sockets(Agent *a, const Section *s, Error *e);
 int agent_parse_limits(Agent *a, const Section *s, Error *e);
 int agent_parse_coder(Agent *a, const Section *s, Error *e);
 int agent_parse_consent(Agent *a, const Section *s, Error *e);
+/* sockets.c */
+int agent_parse_sockets(Agent *a, const Section *s, Error *e);
 /* webhooks.c */
 int agent_parse_webhooks(Agent *a, const Section *s, Error *e);
 /* landlock.c */

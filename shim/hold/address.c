@@ -133,6 +133,11 @@ void address_format(const HoldAddress *a, char ret[static ADDRESS_TEXT_MAX])
                  address_port(&a->sa));
         break;
     default:
+        if (un->sun_path[0]) {
+            snprintf(ret, ADDRESS_TEXT_MAX, "%.*s", (int) (a->len - offsetof(struct sockaddr_un, sun_path)),
+                     un->sun_path);
+            break;
+        }
         snprintf(ret, ADDRESS_TEXT_MAX, "@%.*s", (int) (a->len - offsetof(struct sockaddr_un, sun_path) - 1),
                  un->sun_path + 1);
         for (char *p = ret + 1; *p; p++)

@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "epoll.h"
 #include "options.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
@@ -72,7 +73,7 @@ static int process_of(pid_t tid, pid_t *ret)
     return *ret > 0 ? 0 : -ESRCH;
 }
 
-static int duplicate(pid_t pid, int number)
+int process_fd(pid_t pid, int number)
 {
     _cleanup_close_ int pidfd = pidfd_open_cloexec(pid);
     long fd;
@@ -102,7 +103,7 @@ static int read_call(const struct seccomp_notif *n, Call *call)
     if (r >= 0 && !call->listens)
         r = read_address(n, &call->address);
     if (r >= 0)
-        r = sock = duplicate(call->pid, call->number);
+        r = sock = process_fd(call->pid, call->number);
     /* Only now is it sure that the memory and the fd were those of the caller. */
     if (ioctl(call->notify, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) < 0)
         return -ENOENT;
@@ -188,5 +189,6 @@ int call_replace(const Call *call, int with)
     };
 
     options_carry(call->sock, with);
+    epoll_carry(call->pid, call->number, call->sock, with);
     return ioctl(call->notify, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) < 0 ? -errno : 0;
 }

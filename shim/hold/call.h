@@ -33,6 +33,8 @@ int call_answer(const Call *call, int result);
 /* Puts the socket `with` in the place of the caller's: under its number, with its options (options.h), and known to the epoll instances that knew it. */
 int call_replace(const Call *call, int with);
 
+/* A duplicate of another process's fd, or -errno. */
+int process_fd(pid_t pid, int number);
 uint64_t socket_cookie(int sock);
 /* -errno if that is no socket. */
 int socket_address(int sock, HoldAddress *ret);

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <netinet/in.h>
+#include <sys/un.h>
 
 #include "call.h"
 #include "inuse.h"
@@ -55,8 +56,18 @@ Hold *hold_free(Hold *hold)
 
 /* ---- the table ---- */
 
+/* The file of a UNIX socket with a path, which can be that of a socket of listen-fds only, is ours. */
+static void remove_file(const HoldAddress *a)
+{
+    const struct sockaddr_un *un = (const void *) &a->sa;
+
+    if (a->sa.ss_family == AF_UNIX && a->len > offsetof(struct sockaddr_un, sun_path) && un->sun_path[0])
+        (void) unlink(un->sun_path);
+}
+
 static void give_up(Hold *hold, size_t tag)
 {
+    remove_file(&hold->table.held[tag].address);
     fd_closep(&hold->table.held[tag].fd);
     hold->hooks.held((unsigned) tag, -1, hold->hooks.userdata);
 }
@@ -87,11 +98,20 @@ void hold_resume(Hold *hold, int cgroup_agent)
             hold->table.held[i].fd >= 0 && socket_in_use(hold->table.held[i].fd, cgroup_agent);
 }
 
+/* Whom a client of a UNIX socket sees at the other end (SO_PEERCRED) is who called listen(2) last: that must be the agent. */
+static bool tells_who_listens(const HoldAddress *a)
+{
+    return a->sa.ss_family == AF_UNIX;
+}
+
 void hold_wait(Hold *hold)
 {
-    for (size_t i = 0; i < HOLD_MAX; i++)
-        if (hold->table.held[i].fd >= 0)
-            (void) listen(hold->table.held[i].fd, INT_MAX);
+    for (size_t i = 0; i < HOLD_MAX; i++) {
+        const Held *h = &hold->table.held[i];
+
+        if (h->fd >= 0 && !tells_who_listens(&h->address))
+            (void) listen(h->fd, INT_MAX);
+    }
 }
 
 static bool has_claimed_equal(const HoldTable *t, const HoldAddress *a)
@@ -140,6 +160,35 @@ void hold_adopt(Hold *hold, unsigned tag, int fd)
         put(hold, tag, fd, &a, false);
 }
 
+int hold_claim(Hold *hold, const HoldAddress *a)
+{
+    for (size_t i = 0; i < HOLD_MAX; i++) {
+        Held *h = &hold->table.held[i];
+
+        if (h->fd >= 0 && !h->claimed && address_equal(&h->address, a)) {
+            h->claimed = true;
+            return h->fd;
+        }
+    }
+    return -ENOENT;
+}
+
+int hold_add(Hold *hold, int fd)
+{
+    _cleanup_close_ int sock = fd;
+    HoldAddress a;
+    int r = socket_address(sock, &a);
+    size_t tag = 0;
+
+    while (tag < HOLD_FIRST_CHOSEN && hold->table.held[tag].fd >= 0)
+        tag++;
+    if (r < 0 || tag == HOLD_FIRST_CHOSEN)
+        return r < 0 ? r : -ENOSPC;
+    put(hold, tag, TAKE_FD(sock), &a, true);
+    hold->hooks.held((unsigned) tag, hold->table.held[tag].fd, hold->hooks.userdata);
+    return 0;
+}
+
 const char *hold_trouble(const Hold *hold)
 {
     return hold->trouble;
@@ -176,13 +225,19 @@ static bool is_chosen(const Hold *hold, const Call *call)
     return address_chosen(&call->address);
 }
 
-/* A client that leaves its port to connect(2). */
-static bool port_comes_later(int sock)
+static bool is_set(int sock, int level, int name)
 {
     int on = 0;
     socklen_t len = sizeof(on);
 
-    return getsockopt(sock, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, &len) == 0 && on;
+    return getsockopt(sock, level, name, &on, &len) == 0 && on;
+}
+
+/* Servers make addresses reusable, clients seldom; one that leaves its port to connect(2) surely is a client. A client with the port of an earlier one could not connect to where
+ * that has been connected to a minute ago. */
+static bool may_listen(int sock)
+{
+    return is_set(sock, SOL_SOCKET, SO_REUSEADDR) && !is_set(sock, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
 }
 
 static bool set_reuse(int sock, int on, int *ret_before)
@@ -215,10 +270,17 @@ static int bind_beside(Held *held, const Call *call)
 
 static int bind_chosen(Hold *hold, size_t tag, const Call *call)
 {
-    return port_comes_later(call->sock) ? -EOPNOTSUPP : bind_beside(&hold->table.held[tag], call);
+    return may_listen(call->sock) ? bind_beside(&hold->table.held[tag], call) : -EOPNOTSUPP;
 }
 
 /* ---- one notification ---- */
+
+static int listen_for(const Call *call, int sock)
+{
+    if (tells_who_listens(&call->address))
+        return -EOPNOTSUPP;
+    return listen(sock, call->backlog) < 0 ? -errno : 0;
+}
 
 static int replace(Hold *hold, size_t tag, const Call *call)
 {
@@ -231,24 +293,25 @@ static int replace(Hold *hold, size_t tag, const Call *call)
         return r;
     held->claimed = true;
     held->stand_in = 0;
-    return call->listens && listen(held->fd, call->backlog) < 0 ? -errno : 0;
+    return call->listens ? listen_for(call, held->fd) : 0;
 }
 
 static int keep(Hold *hold, size_t tag, Call *call)
 {
     HoldAddress a;
-    int r = hold->hooks.handing(hold->hooks.userdata);
+    int r = hold->hooks.handing(hold->hooks.userdata), listens;
 
     if (r < 0)
         return r;
-    if (listen(call->sock, call->backlog) < 0)
-        return -errno;
-    r = socket_address(call->sock, &a); /* the port that listen(2) chose */
+    listens = listen_for(call, call->sock);
+    if (listens < 0 && listens != -EOPNOTSUPP)
+        return listens;
+    r = socket_address(call->sock, &a); /* with the port that listen(2) chose */
     if (r < 0)
         return r;
     put(hold, tag, TAKE_FD(call->sock), &a, true);
     hold->hooks.held((unsigned) tag, hold->table.held[tag].fd, hold->hooks.userdata);
-    return 0;
+    return listens;
 }
 
 static int listen_unheld(Hold *hold, const Call *call)
@@ -287,7 +350,7 @@ static int act(Hold *hold, Call *call)
         return keep(hold, tag, call);
     case VERDICT_AGAIN:
         hold->table.held[tag].claimed = true;
-        return listen(call->sock, call->backlog) < 0 ? -errno : 0;
+        return listen_for(call, call->sock);
     case VERDICT_FULL:
         return listen_unheld(hold, call);
     case VERDICT_KERNEL:

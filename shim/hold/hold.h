@@ -11,10 +11,10 @@
  *                                       queue of connections lives as long as we keep it, also when every process of the agent is killed
  *   bind to an address that is held     by an incarnation before: the held socket takes the place of the agent's new one under its number
  *                                       (SECCOMP_IOCTL_NOTIF_ADDFD with SETFD), with the options of the new one, and the call returns 0. From here on all that the
- *                                       agent does with it, duplicates, workers that inherit it, epoll, getsockname, is done with the held one; its listen(2) sets the backlog
- *   bind to port 0                      the port is the kernel's choice once, and then stays: the socket gets the port of a held one of this address that
- *                                       was come by in the same way, first held first served, beside which it is bound for the moment (SO_REUSEPORT on both). Whether it becomes a
- *                                       listener is seen at its listen, which is when the held one takes its place; as a client it has a port like any other
+ *                                       agent does with it, duplicates, workers that inherit it, getsockname, is done with the held one, and epoll instances that knew the other know this one (epoll.h); its listen(2) sets the backlog
+ *   bind to port 0                      the port is the kernel's choice once, and then stays: a socket with SO_REUSEADDR, which is what servers set, gets the port of a held one of
+ *                                       this address that was come by in the same way, first held first served, beside which it is bound for the moment (SO_REUSEPORT on both).
+ *                                       Whether it becomes a listener is seen at its listen, which is when the held one takes its place. One without gets another port
  *   anything else                       is the kernel's: UDP, UNIX datagrams, the bind that comes first, so that we lend the agent no right to a port
  *
  * Several sockets at one address (SO_REUSEPORT, one a worker) are handed back in the order in which they listened. A bind to an address that this
@@ -23,12 +23,14 @@
  * What the agent's Landlock rules deny is not handed over, and abstract names of an agent that is scoped are not: whom its own connections to one may
  * reach goes by who made the socket, and that is an incarnation before.
  *
- * While no agent accepts (hold_wait), the queues are as long as the host allows (somaxconn). A TCP queue that is full drops SYNs, which are sent again: a client waits.
- * At a full UNIX socket a blocking connect waits, and a non-blocking one gets EAGAIN.
+ * While no agent accepts (hold_wait), TCP queues are as long as the host allows (somaxconn). One that is full drops SYNs, which are sent again: a client waits. Queues of UNIX
+ * sockets keep the length that the agent asked for, as SO_PEERCRED tells their clients who has called listen(2) last, which therefore must not be us: where one is full a
+ * blocking connect waits, and a non-blocking one gets EAGAIN.
  *
  * Limits. A listener that the agent closes for good stays open to clients until the next swap has ended. At most HOLD_FIRST_CHOSEN sockets are held, and HOLD_MAX - HOLD_FIRST_CHOSEN of
  * ports that the kernel chose (decide.h); `trouble` names what is not. UNIX sockets with a path lie in the agent's root or its state, which a swap
- * replaces: they are not held. A socket that the agent gave to an epoll instance before its bind is known there as the one that was replaced: it hears nothing.
+ * replaces: they are not held. An epoll instance of another process than the
+ * caller's that knows the socket from before its bind hears nothing of it.
  *
  * What is read of the agent's memory is believed only when the notification is still valid afterwards; an agent that lies to the filter hurts only itself. We wait for
  * nothing that an agent does. Sources: seccomp_unotify(2), pidfd_getfd(2), socket(7). */
@@ -62,6 +64,11 @@ int hold_handle(Hold *hold, int notify, int cgroup_agent);
 
 /* A socket that moss-init kept. Takes the fd. */
 void hold_adopt(Hold *hold, unsigned tag, int fd);
+
+/* A listening socket that the incarnation is to get from us: the held one of this address, which we keep; -ENOENT: there is none. */
+int hold_claim(Hold *hold, const HoldAddress *a);
+/* Holds one that we have made, as the incarnation's. Takes the fd; -ENOSPC: there is no slot. */
+int hold_add(Hold *hold, int fd);
 
 /* A new incarnation starts: it has nothing yet. */
 void hold_begin(Hold *hold);

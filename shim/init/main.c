@@ -29,6 +29,13 @@ static void reap(int signals)
         ;
 }
 
+static int end(const Init *init)
+{
+    InitMessage m = {.op = INIT_END};
+
+    return socket_send_fd(init->shim, &m, sizeof(m), -1);
+}
+
 static int give(const Init *init)
 {
     InitMessage m = {.op = INIT_KEPT};
@@ -40,8 +47,7 @@ static int give(const Init *init)
             if (r < 0)
                 return r;
         }
-    m = (InitMessage){.op = INIT_END};
-    return socket_send_fd(init->shim, &m, sizeof(m), -1);
+    return end(init);
 }
 
 /* A negative answer drops the connection: the shim can make another. */
@@ -59,7 +65,7 @@ static int serve(Init *init)
         return -EINVAL;
     fd_closep(&init->kept[m.tag]);
     init->kept[m.tag] = TAKE_FD(fd);
-    return 0;
+    return m.op == INIT_FORGET ? end(init) : 0;
 }
 
 static void take_connection(Init *init)

@@ -9,7 +9,7 @@
  * agent's processes are the shim's own children, born in the container's namespaces, so that their exit status and their cgroup are the shim's to know.
  *
  *   INIT_KEEP tag + fd     keep it under this tag, in place of an older one
- *   INIT_FORGET tag
+ *   INIT_FORGET tag        answered with INIT_END: it is closed, so that its address is free
  *   INIT_GIVE              answered with one INIT_KEPT tag + fd for each, then INIT_END */
 
 #include <stdint.h>

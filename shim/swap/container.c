@@ -315,33 +315,41 @@ int container_destroy(Container *c, Error *e)
 
 /* ---- what moss-init keeps ---- */
 
+/* One message of moss-init's; *ret_fd < 0: none came with it. */
+static int hear_init(const Container *c, InitMessage *ret, int *ret_fd)
+{
+    struct pollfd p = {.fd = c->init, .events = POLLIN};
+
+    *ret_fd = -EBADF;
+    if (poll(&p, 1, (int) (ANSWER_TIMEOUT / USEC_PER_MSEC)) <= 0)
+        return -ETIMEDOUT;
+    return socket_receive_fd(c->init, ret, sizeof(*ret), ret_fd) == sizeof(*ret) ? 0 : -EIO;
+}
+
 int container_keep(Container *c, unsigned tag, int fd)
 {
     InitMessage m = {.op = fd >= 0 ? INIT_KEEP : INIT_FORGET, .tag = tag};
+    _cleanup_close_ int none = -EBADF;
+    int r = socket_send_fd(c->init, &m, sizeof(m), fd);
 
-    return socket_send_fd(c->init, &m, sizeof(m), fd);
+    if (r < 0 || fd >= 0)
+        return r;
+    r = hear_init(c, &m, &none);
+    return r < 0 ? r : m.op == INIT_END ? 0 : -EIO;
 }
 
 int container_kept(Container *c, void (*take)(unsigned tag, int fd, void *userdata), void *userdata)
 {
     InitMessage m = {.op = INIT_GIVE};
-    int r = socket_send_fd(c->init, &m, sizeof(m), -1);
+    int r = socket_send_fd(c->init, &m, sizeof(m), -1), fd;
 
-    if (r < 0)
-        return r;
-    for (;;) {
-        struct pollfd p = {.fd = c->init, .events = POLLIN};
-        int fd = -EBADF;
-
-        if (poll(&p, 1, (int) (ANSWER_TIMEOUT / USEC_PER_MSEC)) <= 0)
-            return -ETIMEDOUT;
-        if (socket_receive_fd(c->init, &m, sizeof(m), &fd) != sizeof(m))
-            return -EIO;
+    while (r >= 0 && (r = hear_init(c, &m, &fd)) >= 0) {
         if (m.op == INIT_END)
             return 0;
         if (fd >= 0)
             take(m.tag, fd, userdata);
     }
+    return r;
 }
 
 int container_socket(const Container *c, int domain, int type)

@@ -59,7 +59,7 @@ int container_destroy_name(const char *name, Error *e);
 Container *container_free(Container *c);
 DEFINE_TRIVIAL_CLEANUP(Container *, container_free)
 
-/* Lets moss-init keep a duplicate of `fd`, see shim/init/protocol.h; a negative fd forgets the tag. */
+/* Lets moss-init keep a duplicate of `fd`, see shim/init/protocol.h; a negative fd forgets the tag, and it is closed there when this returns. */
 int container_keep(Container *c, unsigned tag, int fd);
 /* Calls `take` for each fd that moss-init keeps; `take` owns the fd. */
 int container_kept(Container *c, void (*take)(unsigned tag, int fd, void *userdata), void *userdata);

@@ -225,8 +225,8 @@ static void try_candidate(Turn *t)
 
     set_boot_id(h, t->event->boot_id);
     h->restarts = 0;
-    h->served = false;
-    h->served_at = 0;
+    h->served = t->policy->served_at_start;
+    h->served_at = h->served ? t->event->now : 0;
     write_state(t, SWAP_TRYING);
     act(t, ACT_START);
 }

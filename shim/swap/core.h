@@ -122,6 +122,7 @@ typedef struct SwapPolicy {
     unsigned bake_max_restarts;
     unsigned recoveries_max; /* more in one swap: HALTED */
     bool served_halts;       /* a candidate that may have served clients is not rolled back: HALTED */
+    bool served_at_start;    /* what is started has the listening sockets from its first instruction on */
 } SwapPolicy;
 
 /* -EBUSY: a swap is asked for where none can begin. -EALREADY: it is one to the current generation. -EDQUOT: as many states are set aside as can be.

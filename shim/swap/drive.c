@@ -154,11 +154,6 @@ static int prepare(Drive *d, Error *e)
     bool fresh;
     int r;
 
-    if (d->spec.agent->sockets == SOCKETS_LISTEN_FDS)
-        return error_setf(e, -EOPNOTSUPP,
-                          "agent %s: sockets.mode \"listen-fds\" needs addresses to listen on, which "
-                          "agent.json cannot name; use \"transparent\"",
-                          d->spec.agent->name);
     if ((r = head_boot_id(d->boot_id, e)) < 0 || (r = head_load(d->spec.agent_dir, &d->head, &fresh, e)) < 0 ||
         (r = seccomp_profile("box", &d->filter, e)) < 0)
         return r;
@@ -178,8 +173,10 @@ int drive_new(const DriveSpec *spec, Drive **ret, Error *e)
     if (!d)
         return error_errnof(e, -ENOMEM, "agent %s", spec->agent->name);
     d->spec = *spec;
-    d->policy =
-        (SwapPolicy){spec->agent->gate.bake_max_restarts, RECOVERIES_MAX, spec->agent->state_policy == STATE_HALT};
+    d->policy = (SwapPolicy){.bake_max_restarts = spec->agent->gate.bake_max_restarts,
+                             .recoveries_max = RECOVERIES_MAX,
+                             .served_halts = spec->agent->state_policy == STATE_HALT,
+                             .served_at_start = spec->agent->sockets == SOCKETS_LISTEN_FDS};
     r = prepare(d, e);
     if (r < 0)
         return r;
@@ -340,6 +337,7 @@ void drive_destroy(Drive *d)
     d->rehearsal = rehearsal_free(d->rehearsal);
     drive_kill_agent(d);
     log_drain(d->log);
+    hold_clear(d->hold);
     if (d->container)
         (void) container_destroy(d->container, NULL);
 }

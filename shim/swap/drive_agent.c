@@ -183,7 +183,7 @@ static int start_now(Drive *d, Error *e)
                             .store = d->spec.store,
                             .agent = d->spec.agent,
                             .filter = &d->filter,
-                            .hold = d->spec.agent->sockets == SOCKETS_TRANSPARENT ? d->hold : NULL,
+                            .hold = d->spec.agent->sockets != SOCKETS_NONE ? d->hold : NULL,
                             .generation = side->generation,
                             .candidate = d->head.state == SWAP_TRYING,
                             .state = state,

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "drain.h"
+#include "listen.h"
 #include "pivot.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
@@ -217,7 +218,7 @@ static int set_limits(const Container *c, const Agent *agent, Error *e)
     return r;
 }
 
-static int start_process(Incarnation *i, Error *e)
+static int start_process(Incarnation *i, const ListenFds *listen, Error *e)
 {
     const Agent *a = i->spec.agent;
     SpawnSpec spec = {.argv = (const char *const *) a->run_argv,
@@ -230,7 +231,8 @@ static int start_process(Incarnation *i, Error *e)
                       .filter = i->spec.filter,
                       .landlock = a->landlock,
                       .processes = a->limit_processes,
-                      .notify = i->spec.hold != NULL};
+                      .listen = listen,
+                      .notify = i->spec.hold && a->sockets == SOCKETS_TRANSPARENT};
     int r = set_limits(i->spec.container, a, e);
 
     if (r >= 0)
@@ -272,6 +274,7 @@ static int start(Incarnation *i, Error *e)
     ChecksSpec checks = {
         .context = &i->context, .candidate = s->candidate, .verdict = on_verdict, .heard = on_heard, .userdata = i};
     _cleanup_close_ int notify = -EBADF;
+    ListenFds listen;
     int r;
 
     if ((r = make_environment(i)) < 0)
@@ -280,7 +283,11 @@ static int start(Incarnation *i, Error *e)
         return r;
     if (s->hold)
         hold_begin(s->hold);
-    if ((r = start_process(i, e)) < 0)
+    if ((r = listen_open(s->container, s->agent, s->hold, &listen, e)) < 0)
+        return r;
+    r = start_process(i, &listen, e);
+    listen_done(&listen);
+    if (r < 0)
         return r;
     i->context = (ProbeContext){s->loop, s->container, s->agent, s->filter, i->env, i->nonce, i->generation};
     checks.notify = TAKE_FD(notify);

@@ -27,7 +27,7 @@ typedef struct IncarnationSpec {
     Store *store;
     const Agent *agent;
     const SeccompFilter *filter;
-    Hold *hold; /* NULL: sockets are not held */
+    Hold *hold; /* NULL: sockets are not held, and those of listen-fds are passing ones (listen.h) */
     const char *generation;
     bool candidate; /* it has to pass the acceptance checks, too */
     int state;      /* directory of the epoch */

@@ -70,11 +70,14 @@ static int watch_sockets(int channel, Error *e)
 
 static int become_program(const SpawnSpec *spec, int channel, Error *e)
 {
+    const char *const *env = spec->env;
+    int n_listen = spec->listen ? (int) spec->listen->n : 0, r;
     sigset_t none;
-    int r;
 
     if ((r = set_stdio(spec->output)) < 0)
         return error_errnof(e, r, "standard fds");
+    if (n_listen > 0 && (r = listen_hand_over(spec->listen, spec->env, &env)) < 0)
+        return error_errnof(e, r, "listening sockets");
     if ((r = become_user(spec, e)) < 0)
         return r;
     if (chdir(spec->cwd) < 0)
@@ -85,11 +88,11 @@ static int become_program(const SpawnSpec *spec, int channel, Error *e)
         return r;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+    if (close_range((unsigned) (LISTEN_FDS_START + n_listen), ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         return error_errnof(e, -errno, "close_range");
     if ((r = seccomp_install(spec->filter)) < 0)
         return error_errnof(e, r, "system call filter");
-    execve(spec->argv[0], (char *const *) spec->argv, (char *const *) spec->env);
+    execve(spec->argv[0], (char *const *) spec->argv, (char *const *) env);
     return error_errnof(e, -errno, "%s", spec->argv[0]);
 }
 
@@ -110,8 +113,14 @@ static _Noreturn void helper_main(const Container *c, const SpawnSpec *spec, int
     } else {
         says.pid = (pid_t) syscall(SYS_clone3, &args, sizeof(args));
         if (says.pid == 0) {
+            int high = fcntl(channel, F_DUPFD_CLOEXEC, LISTEN_FDS_END); /* out of the way of the agent's fds */
+
             says.what = SAYS_ERROR;
-            (void) become_program(spec, channel, &says.error);
+            if (high >= 0) {
+                channel = high;
+                (void) become_program(spec, channel, &says.error);
+            } else
+                error_errnof(&says.error, -errno, "channel");
             (void) socket_send_fd(channel, &says, sizeof(says), -1);
             _exit(127);
         }

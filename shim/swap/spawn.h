@@ -6,11 +6,12 @@
  *
  * A helper enters the namespaces and has a brother there (CLONE_PARENT), which is thus our own child, born in the cgroup leaf that is given: we get its
  * exit status, and whatever it forks is found through the leaf. The process has no capability, no_new_privs, the system call filter, the Landlock rules if there are any, and nothing open but its
- * standard fds. With `notify` its bind(2) and listen(2) calls are reported to us, see shim/hold/hold.h. */
+ * standard fds and, with `listen`, those that LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES tell it of. With `notify` its bind(2) and listen(2) calls are reported to us, see shim/hold/hold.h. */
 
 #include "runtime/box/landlock.h"
 #include "runtime/box/seccomp.h"
 #include "shim/swap/container.h"
+#include "shim/swap/listen.h"
 
 typedef struct SpawnSpec {
     const char *const *argv; /* argv[0] is a path in the container */
@@ -23,6 +24,7 @@ typedef struct SpawnSpec {
     const SeccompFilter *filter;
     const LandlockPlan *landlock; /* NULL: none */
     uint64_t processes;           /* RLIMIT_NPROC, 0: as it is */
+    const ListenFds *listen;      /* fds 3, 4, … of the agent; NULL: none */
     bool notify;
 } SpawnSpec;
 

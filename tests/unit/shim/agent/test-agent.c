@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "runtime/base/file.h"
 #include "runtime/base/strbuf.h"
@@ -142,6 +145,36 @@ TEST(defaults_need_little)
     assert_string_equal(e.text, "agent clerk cannot be evolved: its agent.json has no section \"sessions\"");
 }
 
+TEST(addresses_to_listen_at_are_read)
+{
+    _cleanup_(agent_freep) Agent *a = NULL;
+    const struct sockaddr_in *v4;
+    const struct sockaddr_in6 *v6;
+    const struct sockaddr_un *un;
+
+    assert_int_equal(agent_load(HERE "/good/listen-fds.json", &a, NULL), 0);
+    assert_int_equal(a->sockets, SOCKETS_LISTEN_FDS);
+    assert_int_equal(a->n_listen, 4);
+    assert_string_equal(a->listen[0].name, "http");
+    v4 = (const void *) &a->listen[0].sa;
+    assert_int_equal(v4->sin_family, AF_INET);
+    assert_int_equal(ntohs(v4->sin_port), 80);
+    assert_int_equal(ntohl(v4->sin_addr.s_addr), 0xc0000201);
+    v6 = (const void *) &a->listen[1].sa;
+    assert_int_equal(v6->sin6_family, AF_INET6);
+    assert_int_equal(v6->sin6_addr.s6_addr[15], 1);
+    assert_int_equal(a->listen[1].type, SOCK_STREAM);
+    un = (const void *) &a->listen[2].sa;
+    assert_string_equal(un->sun_path, "/run/clerk.sock");
+    assert_int_equal(a->listen[2].len, offsetof(struct sockaddr_un, sun_path) + sizeof("/run/clerk.sock"));
+    assert_int_equal(a->listen[2].type, SOCK_SEQPACKET);
+    assert_int_equal(a->listen[2].mode, 0600);
+    un = (const void *) &a->listen[3].sa;
+    assert_memory_equal(un->sun_path, "\0clerk", 6);
+    assert_int_equal(a->listen[3].len, offsetof(struct sockaddr_un, sun_path) + 6);
+    assert_int_equal(a->listen[3].mode, 0666);
+}
+
 TEST(what_is_absolute_stays_so_when_the_file_moves)
 {
     _cleanup_test_directory_ TestDirectory d = test_directory_make();
@@ -232,6 +265,7 @@ int main(void)
         UNIT(malformed_files_are_refused_with_the_place_and_the_cause),
         UNIT(every_member_arrives),
         UNIT(defaults_need_little),
+        UNIT(addresses_to_listen_at_are_read),
         UNIT(what_is_absolute_stays_so_when_the_file_moves),
         UNIT(a_missing_agent_says_how_to_add_it),
         UNIT(the_run_directory_must_be_ours),

@@ -530,6 +530,23 @@ TEST(how_long_clients_wrote_is_known_unless_the_host_was_started_again)
     assert_int_equal(step.head.aside[0].served_usec, -1);
 }
 
+TEST(a_candidate_that_has_its_sockets_from_the_start_has_served_before_it_starts)
+{
+    const SwapPolicy fds = {.bake_max_restarts = 1, .recoveries_max = 2, .served_at_start = true};
+    World w = world_trying();
+    SwapEvent cloned = {.kind = EVENT_CLONED, .boot_id = BOOT, .now = 1000};
+    SwapStep step;
+
+    w.memory.state = SWAP_DRAINING;
+    assert_int_equal(swap_step(&w.memory, &fds, &cloned, &step), 0);
+    assert_int_equal(step.head.state, SWAP_TRYING);
+    assert_int_equal(step.actions[0], ACT_WRITE);
+    assert_true(step.head.served);
+    assert_int_equal(step.head.served_at, 1000);
+    assert_int_equal(swap_step(&w.memory, &policy, &cloned, &step), 0);
+    assert_false(step.head.served);
+}
+
 TEST(a_second_swap_is_refused_while_one_goes_on)
 {
     World w = world_trying();
@@ -556,6 +573,7 @@ int main(void)
         UNIT(what_was_set_aside_stays_through_later_swaps_until_it_is_discarded),
         UNIT(no_swap_begins_while_as_much_is_set_aside_as_can_be),
         UNIT(how_long_clients_wrote_is_known_unless_the_host_was_started_again),
+        UNIT(a_candidate_that_has_its_sockets_from_the_start_has_served_before_it_starts),
         UNIT(a_second_swap_is_refused_while_one_goes_on),
     };
 
