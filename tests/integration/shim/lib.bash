@@ -27,7 +27,7 @@ generation() { # mode
 shim_setup() {
     export MOSS_STORE=${STORE_DIRECTORY:-$BATS_TEST_TMPDIR/store} MOSS_RUN=$BATS_TEST_TMPDIR/run
     NAME=t$BATS_TEST_NUMBER-$$
-    PORT=$(free_port)
+    PORT=${PORT:-$(free_port)}
     AGENT=$MOSS_STORE/agents/$NAME
     mkdir -p "$AGENT/epochs/0" "$MOSS_RUN"
     BASE=$(runtime layer import "$SHARED/root")
