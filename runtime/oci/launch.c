@@ -315,12 +315,14 @@ static _Noreturn void finish(Launch *l, int sync, bool hooks)
     if (sync_send(sync, SYNC_READY, 0) < 0)
         _exit(1);
     sync = wait_start(l, sync);
-    if (hooks && hooks_run(l->config, HOOK_START_CONTAINER, &l->state, "created", &e) < 0)
+    /* The programs of startContainer hooks are the container's own, so they may do what it may. */
+    if ((l->kept.program < 0 && process_confine(l->process, &l->caps, &l->filter, 3 + l->preserve_fds, sync, &e) < 0) ||
+        (hooks && hooks_run(l->config, HOOK_START_CONTAINER, &l->state, "created", &e) < 0))
         fail(sync, &e);
     if (l->kept.program >= 0)
         (void) kept_exec(&l->kept, &l->filter, sync, &e);
     else
-        (void) process_exec(l->process, &l->caps, &l->filter, 3 + l->preserve_fds, path, sync, &e);
+        (void) process_exec(l->process, path, &e);
     fail(sync, &e);
 }
 

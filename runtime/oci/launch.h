@@ -15,10 +15,10 @@
  *                                    createContainer hooks, masks, terminal, new root, identity, search for the program
  *                              ←     READY
  *     GO                       →     (create: waits for `start` at its socket)
- *                                    startContainer hooks, filter
+ *                                    filter
  *                              ←     LISTENER, only if the filter notifies
  *     hands it over
- *     GO                       →     execve
+ *     GO                       →     startContainer hooks, execve
  */
 
 #include "console.h"

@@ -320,10 +320,9 @@ static int install(const SeccompFilter *filter, int sync)
     return r;
 }
 
-int process_exec(const ConfigProcess *p, const CapSets *caps, const SeccompFilter *filter, unsigned keep_fds,
-                 const char *path, int sync, Error *e)
+int process_confine(const ConfigProcess *p, const CapSets *caps, const SeccompFilter *filter, unsigned keep_fds,
+                    int sync, Error *e)
 {
-    const char **env = environment(p);
     int r;
 
     if (syscall(SYS_close_range, keep_fds, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
@@ -336,6 +335,14 @@ int process_exec(const ConfigProcess *p, const CapSets *caps, const SeccompFilte
         if (r < 0)
             return error_errnof(e, r, "process.capabilities: behind the system call filter");
     }
+    return 0;
+}
+
+int process_exec(const ConfigProcess *p, const char *path, Error *e)
+{
+    const char **env = environment(p);
+    int r;
+
     execve(path, (char **) p->args, (char **) env);
     r = -errno;
     /* The kernel says "no such file" of a script whose interpreter is missing, too. */

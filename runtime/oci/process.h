@@ -28,9 +28,12 @@ int process_become(const ConfigProcess *p, const CapSets *caps, bool seccomp_pen
  * "permission denied" are what container engines look for in errors. */
 int process_find(const ConfigProcess *p, char *ret_path, size_t size, Error *e);
 
-/* Installs the filter and replaces this process; returns only on failure. File descriptors from `keep_fds` on are closed. The listener of a filter that
- * notifies goes to `sync`, and SYNC_GO must come from there before the program is executed. */
-int process_exec(const ConfigProcess *p, const CapSets *caps, const SeccompFilter *filter, unsigned keep_fds,
-                 const char *path, int sync, Error *e);
+/* Installs the filter; file descriptors from `keep_fds` on will be closed by execve. The listener of a filter that notifies goes to `sync`, and SYNC_GO
+ * must come from there. From here on this process can do no more than its program. */
+int process_confine(const ConfigProcess *p, const CapSets *caps, const SeccompFilter *filter, unsigned keep_fds,
+                    int sync, Error *e);
+
+/* Replaces this process; returns only on failure. */
+int process_exec(const ConfigProcess *p, const char *path, Error *e);
 
 #endif

@@ -75,6 +75,40 @@ CapBnd:	0000000000000000
 CapAmb:	0000000000000000"
 }
 
+@test "an ambient capability that is not inheritable is warned about and left out" {
+    config '.process.capabilities = {bounding: ["CAP_KILL", "CAP_CHOWN"], permitted: ["CAP_KILL", "CAP_CHOWN"], effective: ["CAP_KILL"],
+        inheritable: ["CAP_CHOWN"], ambient: ["CAP_CHOWN", "CAP_KILL"]} | .process.user.uid = 5'
+    script 'grep CapAmb /proc/self/status'
+    run_container
+    [ "$status" -eq 0 ]
+    [ "$output" = "moss-runtime: warning: process.capabilities: left out, as they are unknown or cannot be given here: CAP_KILL
+CapAmb:	0000000000000001" ]
+}
+
+@test "a hook inside of the container is behind its filter, and has its capabilities" {
+    printf '#!/bin/sh\ncat >/dev/null\ngrep -E "^(Seccomp|CapEff):" /proc/self/status >/tmp/hook\n' >"$bundle/rootfs/hook"
+    chmod +x "$bundle/rootfs/hook"
+    config '.process.noNewPrivileges = false | .process.capabilities = {bounding: ["CAP_KILL"], permitted: ["CAP_KILL"], effective: ["CAP_KILL"]} |
+        .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["swapon"], action: "SCMP_ACT_ERRNO"}]} |
+        .hooks.startContainer = [{path: "/hook"}]'
+    script 'cat /tmp/hook'
+    expect "CapEff:	0000000000000020
+Seccomp:	2"
+}
+
+@test "a hard limit can be raised for a container with a user namespace of its own" {
+    prlimit --nofile=512:512 prlimit --nofile=512:1024 true 2>/dev/null || skip "needs CAP_SYS_RESOURCE"
+    config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] |
+        .linux.gidMappings = .linux.uidMappings | .process.rlimits = [{type: "RLIMIT_NOFILE", soft: 700, hard: 1000}]'
+    chown -R 100000:100000 "$bundle/rootfs"
+    chmod 755 "$BATS_TEST_TMPDIR" "$bundle"
+    script 'ulimit -Sn; ulimit -Hn; exec sleep 1000'
+    prlimit --nofile=512:512 "$runtime" --root "$containers" create --bundle "$bundle" "$id" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1
+    moss start "$id"
+    await grep -qx 1000 "$BATS_TEST_TMPDIR/out"
+    [ "$(prlimit --nofile=512:512 "$runtime" --root "$containers" exec "$id" sh -c 'ulimit -Hn' </dev/null)" = 1000 ]
+}
+
 @test "resource limits" {
     config '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 100, hard: 200}, {type: "RLIMIT_CORE", soft: 0, hard: 0}]'
     script 'ulimit -n; ulimit -Hn; ulimit -c'
