@@ -77,23 +77,24 @@ int caps_parse(const json_t *o, const char *at, CapSets *ret, Error *e)
         return r;
     if (s.effective & ~s.permitted)
         return error_setf(e, -EINVAL, "%s.effective: holds a capability that is not permitted", at);
-    if (s.ambient & ~(s.permitted & s.inheritable))
-        return error_setf(e, -EINVAL, "%s.ambient: holds a capability that is not both permitted and inheritable", at);
+    s.ambient &= s.permitted & s.inheritable; /* others cannot be given; buildah 1.28 asks for them */
     *ret = s;
     return 0;
 }
 
 int caps_lacking(const json_t *o, bool own_namespace, char **ret)
 {
-    uint64_t have = own_namespace ? UINT64_MAX : caller_bounding();
+    uint64_t all = own_namespace ? UINT64_MAX : caller_bounding(), inheritable = 0;
     _cleanup_(strbuf_done) StrBuf b = {};
     const char *key, *name;
     json_t *set, *v;
     size_t i;
 
+    if (o && parse_set(o, "process.capabilities", "inheritable", all, &inheritable, NULL) < 0)
+        return 0; /* caps_parse() says so */
     json_object_foreach ((json_t *) o, key, set)
         json_array_foreach (set, i, v) {
-            uint64_t bit = 0;
+            uint64_t bit = 0, have = streq(key, "ambient") ? inheritable : all;
 
             name = json_string_value(v);
             if (name && (caps_from_name(name, &bit) < 0 || !(have & bit)) && !(b.data && strstr(b.data, name)))

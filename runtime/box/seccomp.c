@@ -104,6 +104,7 @@ void seccomp_each_word(SeccompWords which, void (*f)(void *arg, const char *word
     }
 }
 
+#define X32_BIT 0x40000000 /* of a system call's number */
 #define PLACE(key) ((JsonAt){.file = "seccomp", .path = (key)})
 
 static int find(const Name *names, size_t n, const char *what, const char *name, uint32_t *ret, Error *e)
@@ -119,6 +120,7 @@ static int find(const Name *names, size_t n, const char *what, const char *name,
 typedef struct Compiler {
     scmp_filter_ctx ctx;
     uint32_t default_action;
+    int youngest; /* the highest number of a system call that is named */
     SeccompFilter filter;
 } Compiler;
 
@@ -263,6 +265,8 @@ static int add_rules(Compiler *c, const json_t *rule, Error *e)
     if (!names || !names[0])
         return error_setf(e, -EINVAL, "seccomp: a rule without names");
     c->filter.notify |= action == SCMP_ACT_NOTIFY;
+    for (size_t i = 0; names[i]; i++)
+        c->youngest = MAX(c->youngest, seccomp_syscall_resolve_name(names[i]));
     if (action == c->default_action) /* libseccomp refuses what changes nothing */
         return 0;
     for (size_t i = 0; r >= 0 && names[i]; i++)
@@ -289,6 +293,33 @@ static int export(Compiler *c, Error *e)
         return error_errnof(e, r, "seccomp: cannot make a program");
     c->filter.code = (void *) TAKE_PTR(code);
     c->filter.n = (unsigned short) (len / sizeof(struct sock_filter));
+    return 0;
+}
+
+/* Programs ask whether there is a system call by calling it, and take another where the answer is ENOSYS. One that is younger than the profile, for want
+ * of which it is refused, is refused with that. As other runtimes do, for what is above all that the profile names. */
+static int refuse_younger(Compiler *c, Error *e)
+{
+    const struct sock_filter head[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SECCOMP_NATIVE_ARCH, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 2, 0), /* another architecture, for the program behind */
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (uint32_t) c->youngest, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+    };
+    size_t n = ARRAY_SIZE(head) + c->filter.n;
+    struct sock_filter *code;
+
+    if ((c->default_action & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_ERRNO || c->youngest == 0 || n > BPF_MAXINSNS)
+        return 0;
+    code = realloc(c->filter.code, n * sizeof(*code));
+    if (!code)
+        return error_errnof(e, -ENOMEM, "seccomp: cannot make a program");
+    memmove(code + ARRAY_SIZE(head), code, c->filter.n * sizeof(*code));
+    memcpy(code, head, sizeof(head));
+    c->filter.code = code;
+    c->filter.n = (unsigned short) n;
     return 0;
 }
 
@@ -323,6 +354,8 @@ int seccomp_compile(const json_t *profile, SeccompFilter *ret, Error *e)
         (void) seccomp_attr_set(c.ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (r >= 0)
         r = export(&c, e);
+    if (r >= 0)
+        r = refuse_younger(&c, e);
     if (r < 0)
         return r;
     *ret = c.filter;

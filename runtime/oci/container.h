@@ -108,6 +108,9 @@ int container_exec_watched(const Container *c, Config *config, const ExecOptions
 int container_take_fds(unsigned *preserve_fds, Error *e);
 int container_write_pid_file(const char *path, pid_t pid, Error *e);
 int container_oom_score(pid_t pid, const ConfigProcess *p, Error *e);
+/* Raises hard limits as far as the process wants: from inside of its user namespace, where the others are set, that cannot be done. Whether they suffice
+ * is for the process to find out. To be called while its ids are those of the caller. */
+void container_raise_limits(pid_t pid, const Config *c, const ConfigProcess *p);
 /* Warns of capabilities that the process will not have. */
 void container_check_caps(const Config *c, const ConfigProcess *p, const Warner *w);
 

@@ -120,6 +120,21 @@ int container_oom_score(pid_t pid, const ConfigProcess *p, Error *e)
     return 0;
 }
 
+void container_raise_limits(pid_t pid, const Config *c, const ConfigProcess *p)
+{
+    if (!c->namespaces[NS_USER].wanted)
+        return;
+    for (size_t i = 0; i < p->n_rlimits; i++) {
+        __rlimit_resource_t resource = (__rlimit_resource_t) p->rlimits[i].resource;
+        struct rlimit now;
+
+        if (prlimit(pid, resource, NULL, &now) < 0 || now.rlim_max >= p->rlimits[i].limit.rlim_max)
+            continue;
+        now.rlim_max = p->rlimits[i].limit.rlim_max;
+        (void) prlimit(pid, resource, &now, NULL);
+    }
+}
+
 void container_check_caps(const Config *c, const ConfigProcess *p, const Warner *w)
 {
     _cleanup_free_ char *lacking = NULL, *text = NULL;
@@ -373,6 +388,7 @@ static int supply(Creation *c, Error *e)
     const Config *config = c->config;
     int r = container_oom_score(c->child.pid, &config->process, e);
 
+    container_raise_limits(c->child.pid, config, &config->process);
     if (r >= 0 && config->n_net_devices)
         r = netdev_move(config->net_devices, config->n_net_devices, c->child.pid, e);
     return r < 0 ? r : resctrl_apply(&config->rdt, c->launch.state.id, c->child.pid, true, e);

@@ -193,6 +193,7 @@ static int join(Joining *j, const Container *c, Error *e)
         (r = make_process(j, c, &spec, e)) < 0 || (r = container_oom_score(j->child.pid, j->launch.process, e)) < 0 ||
         (r = resctrl_apply(&j->launch.config->rdt, c->state.id, j->child.pid, false, e)) < 0)
         return r;
+    container_raise_limits(j->child.pid, j->launch.config, j->launch.process);
     fd_closep(&j->launch.console);
     r = sync_send(j->child.sync, SYNC_GO, j->child.pid);
     return r < 0 ? error_errnof(e, r, "the process in the container") : 0;

@@ -453,7 +453,7 @@ TERM=xterm" ]
         [[ $wrong != --apparmor* || ! -e /sys/kernel/security/apparmor ]] || continue
         [[ $wrong != --process-label* || ! -e /sys/fs/selinux/enforce ]] || continue
         run moss exec $wrong "$id" true </dev/null
-        [ "$status" -eq 255 ]
+        [ "$status" -eq 255 ] || { echo "$wrong: $status $output"; false; }
     done
     moss pause "$id"
     moss exec --ignore-paused --detach --pid-file "$BATS_TEST_TMPDIR/pid" "$id" sleep 1000 </dev/null >/dev/null 2>&1 &

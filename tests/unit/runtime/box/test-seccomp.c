@@ -69,6 +69,27 @@ TEST(conditions_on_arguments_take_effect)
     assert_int_equal(errno_under(&f, SYS_dup2, 1, 33, 0), 0);
 }
 
+TEST(calls_younger_than_the_profile_are_missing_not_forbidden)
+{
+    _cleanup_(seccomp_filter_done) SeccompFilter f = {}, kills = {};
+    Error e = {};
+
+    assert_int_equal(
+        compile("{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[{\"names\":[\"exit_group\",\"getrandom\"],"
+                "\"action\":\"SCMP_ACT_ALLOW\"}]}",
+                &f, &e),
+        0);
+    assert_int_equal(errno_under(&f, SYS_getppid, 0, 0, 0), EPERM);
+    assert_int_equal(errno_under(&f, SYS_getrandom, 0, 0, 0), 0);
+    assert_int_equal(errno_under(&f, SYS_getrandom + 1, 0, 0, 0), ENOSYS);
+    assert_int_equal(errno_under(&f, 100000, 0, 0, 0), ENOSYS);
+    assert_int_equal(compile("{\"defaultAction\":\"SCMP_ACT_KILL_PROCESS\",\"syscalls\":[{\"names\":[\"exit_group\"],"
+                             "\"action\":\"SCMP_ACT_ALLOW\"}]}",
+                             &kills, &e),
+                     0);
+    assert_int_equal(errno_under(&kills, 100000, 0, 0, 0), -SIGSYS);
+}
+
 TEST(of_two_conditions_on_one_argument_one_suffices)
 {
     _cleanup_(seccomp_filter_done) SeccompFilter f = {};
