@@ -4,7 +4,7 @@
 bats_require_minimum_version 1.5.0
 load shim/lib
 
-ALL='threading_http asyncio_ipv6 asyncio_dual_stack prefork group mptcp late_listeners epoll abstract packets any_port client_first late busybox node node_cluster'
+ALL='threading_http asyncio_ipv6 asyncio_dual_stack prefork group mptcp late_listeners epoll abstract packets state_path any_port client_first late busybox node node_cluster'
 
 setup_file() { shim_setup_file; }
 setup() {
@@ -109,8 +109,12 @@ all_bound() { state listeners | jq -e 'all(.bound)' >/dev/null; }
     # It is ready and answers for a while, then goes back.
     run -3 shim swap "$NAME" "$(program zoo.py sickens "$zoo")" --no-rehearsal
     wait_answers sickens
-    jq . "$BATS_TEST_TMPDIR/load" | sed 's/^/# /' >&3
-    [ "$(jq 'map(.refused) | add' "$BATS_TEST_TMPDIR/load")" = 0 ]
+    jq -c 'to_entries[] | [.key, .value]' "$BATS_TEST_TMPDIR/load" | sed 's/^/# /' >&3
+    # A path in the state is the one that is not held; it is served again by each.
+    [ "$(jq 'del(.state_path) | map(.refused) | add' "$BATS_TEST_TMPDIR/load")" = 0 ]
+    # One client after the other: at most one was being answered when an incarnation ended, of which there were three, and one more may have waited at a worker of a
+    # group that was late.
+    jq -e 'all(.[]; .cut <= 6)' "$BATS_TEST_TMPDIR/load"
     wait_for 30 all_bound
     # A group has as many listeners as it had, all in use.
     [ "$(state listeners | jq '[.[] | select(.address == "127.0.0.1:8005" and .bound)] | length')" = 3 ]

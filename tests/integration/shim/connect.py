@@ -4,7 +4,8 @@
     connect.py OUT STATE KIND…
 
 A KIND that is not one of zoo.py's says where: NAME=/path or NAME=@name of a UNIX socket, NAME=port. Once a KIND has answered, what comes of each connection is counted: OUT is, all the time, {"KIND": {"MODE": answers of this mode…, "refused": …, "cut": …}}. Refused is one
-that could not be made; cut, one that was and got no answer. STATE is the directory where any_port leaves its port.
+that could not be made; cut, one that was and got no answer. STATE is the directory of the state, where any_port leaves its port
+and state_path its socket.
 """
 
 import json
@@ -26,7 +27,11 @@ counts = {kind: {"refused": 0, "cut": 0} for kind in KINDS}
 
 
 def connect(kind):
-    place = ELSEWHERE.get(kind, f"@{kind}" if kind in ("abstract", "packets") else "")
+    place = ELSEWHERE.get(kind, "")
+    if kind in ("abstract", "packets"):
+        place = f"@{kind}"
+    if kind == "state_path":
+        place = f"{STATE}/{kind}"
     if place.startswith(("@", "/")):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET if kind.startswith("packets") else socket.SOCK_STREAM)
         where = place.replace("@", "\0", 1)

@@ -163,6 +163,17 @@ def packets(kind):
     abstract(kind, socket.SOCK_SEQPACKET)
 
 
+def state_path(kind):
+    """A path in the state, whose copy this incarnation has: what is there is the socket of another."""
+    path = f"/state/{kind}"
+    if os.path.exists(path):
+        os.unlink(path)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(path)
+    sock.listen()
+    accept_for_ever(kind, sock)
+
+
 def any_port(kind):
     """The kernel's choice, asked for before it listens."""
 
@@ -233,7 +244,7 @@ def node_cluster(kind):
 
 KINDS = [
     threading_http, asyncio_ipv6, asyncio_dual_stack, prefork, group, mptcp, late_listeners, epoll, abstract, packets,
-    any_port, client_first, late, busybox, node, node_cluster,
+    state_path, any_port, client_first, late, busybox, node, node_cluster,
 ]  # fmt: skip
 
 
