@@ -4,7 +4,7 @@ _moss_shim()
     local current=${COMP_WORDS[COMP_CWORD]} path store words
     store=${MOSS_STORE:-/var/lib/moss}
     case $COMP_CWORD in
-    1) words='discard generations history logs probes recover rollback start status stop swap --help --version' ;;
+    1) words='detach discard generations history logs probes recover rollback start status stop swap --help --version' ;;
     2)
         for path in "$store"/agents/*/agent.json; do
             [ ! -e "$path" ] || words+=" $(basename "$(dirname "$path")")"

@@ -25,14 +25,14 @@ static int connect_shim(const char *agent, Error *e)
     dir = open(run, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return error_errnof(e, -errno, "%s", run);
-    fd = socket_connect_at(dir, "shim.sock");
+    fd = socket_connect_at(dir, SHIM_SOCKET);
     if (fd == -ENOENT || fd == -ECONNREFUSED)
         return error_setf(e, -ENOENT, "agent \"%s\" is not running", agent);
     if (fd < 0)
-        return error_errnof(e, fd, "%s/shim.sock", run);
+        return error_errnof(e, fd, "%s/" SHIM_SOCKET, run);
     r = socket_peer_uid(fd, &uid);
     if (r < 0 || (uid != 0 && uid != geteuid()))
-        return error_setf(e, -EPERM, "%s/shim.sock belongs to somebody else", run);
+        return error_setf(e, -EPERM, "%s/" SHIM_SOCKET " belongs to somebody else", run);
     return TAKE_FD(fd);
 }
 

@@ -12,7 +12,8 @@
  *                                                     "pause_usec":…,"from":D,"to":D}
  *   {"op":"rollback","to":D}                       → as a swap; "to" may be missing
  *   {"op":"recover","generation":D,"epoch":N}      → {"ok":true}; the two may be missing
- *   {"op":"discard","epoch":N}  {"op":"stop"}      → {"ok":true}
+ *   {"op":"discard","epoch":N}                     → {"ok":true}
+ *   {"op":"stop"}  {"op":"detach"}                 → {"ok":true}; then the shim ends, with its agent or without it
  *   {"op":"probe","name":N}                        → {"ok":true,"name":N,"results":[{"ok":false,"why":…,"output":…,"ago_usec":…,"took_usec":…}]}
  *   anything that fails                            → {"ok":false,"error":"…"} */
 
@@ -20,6 +21,7 @@
 
 #include "runtime/base/error.h"
 
+#define SHIM_SOCKET "shim.sock"
 #define SHIM_PACKET_MAX 65536U
 
 /* Sends one request and gives the final answer. `progress` (may be NULL) is called for each packet with an "event". An answer with ok:false becomes an

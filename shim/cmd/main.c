@@ -41,7 +41,8 @@ static const char usage_text[] =
     "  history NAME [--json]            the swaps\n"
     "  discard NAME EPOCH [--json]      give up a state that is set aside\n"
     "  probes NAME [--json]             the last results of its probes, with what they were answered\n"
-    "  stop NAME\n"
+    "  stop NAME                        end the agent, and its shim\n"
+    "  detach NAME                      end the shim alone: `start` takes the agent over again\n"
     "  logs NAME                        what the agent printed\n"
     "\n"
     "  --store DIR                      (default: $MOSS_STORE, /var/lib/moss)\n"
@@ -74,6 +75,8 @@ static void on_started(int r, const char *why, void *userdata)
         error_setf(&e, r, "%s", why ? why : strerror(-r));
     if (s->report >= 0)
         (void) !write(s->report, &e, sizeof(e));
+    else if (r == -EHOSTDOWN) /* the others end serve(), and are told then */
+        fail(&e);
     fd_closep(&s->report);
 }
 
@@ -308,16 +311,15 @@ static int verb_probes(const Options *o)
     return probes_show(o->agent, o->json, &e) < 0 ? fail(&e) : 0;
 }
 
-static int verb_stop(const Options *o)
+/* Ended is when nobody answers any more. */
+static int end(const Options *o, const char *op, Error *e)
 {
     _cleanup_json_ json_t *answer = NULL;
-    Error e = {};
-    int r = call(o, json_pack("{s:s}", "op", "stop"), 10 * USEC_PER_SEC, &answer, &e);
+    int r = call(o, json_pack("{s:s}", "op", op), 10 * USEC_PER_SEC, &answer, e);
     uint64_t deadline = clock_now() + STOP_TIMEOUT;
 
     if (r < 0)
-        return fail(&e);
-    /* Stopped is when nobody answers any more. */
+        return r;
     while (clock_now() < deadline) {
         _cleanup_json_ json_t *status = json_pack("{s:s}", "op", "status");
 
@@ -325,8 +327,28 @@ static int verb_stop(const Options *o)
             return 0;
         usleep(20000);
     }
-    error_setf(&e, -ETIMEDOUT, "agent \"%s\" does not stop", o->agent);
-    return fail(&e);
+    return error_setf(e, -ETIMEDOUT, "the shim of agent \"%s\" does not end", o->agent);
+}
+
+static int verb_stop(const Options *o)
+{
+    Start s = {-EBADF};
+    ServeSpec left = {.store_path = o->store, .agent = o->agent, .stop = true, .started = on_started, .userdata = &s};
+    Error e = {};
+    int r = end(o, "stop", &e);
+
+    if (r == -ENOENT) {
+        e = (Error){};
+        r = serve(&left, &e);
+    }
+    return r < 0 ? fail(&e) : 0;
+}
+
+static int verb_detach(const Options *o)
+{
+    Error e = {};
+
+    return end(o, "detach", &e) < 0 ? fail(&e) : 0;
 }
 
 static int verb_logs(const Options *o)
@@ -360,10 +382,12 @@ typedef struct Verb {
 } Verb;
 
 static const Verb verbs[] = {
-    {"start", 1, verb_start},       {"status", 1, verb_status},   {"swap", 2, verb_swap},
-    {"rollback", 1, verb_rollback}, {"recover", 1, verb_recover}, {"stop", 1, verb_stop},
-    {"logs", 1, verb_logs},         {"discard", 2, verb_discard}, {"generations", 1, verb_generations},
-    {"history", 1, verb_history},   {"probes", 1, verb_probes},
+    {"start", 1, verb_start},     {"status", 1, verb_status},
+    {"swap", 2, verb_swap},       {"rollback", 1, verb_rollback},
+    {"recover", 1, verb_recover}, {"stop", 1, verb_stop},
+    {"detach", 1, verb_detach},   {"logs", 1, verb_logs},
+    {"discard", 2, verb_discard}, {"generations", 1, verb_generations},
+    {"history", 1, verb_history}, {"probes", 1, verb_probes},
 };
 
 static int run_verb(int argc, char **argv, Options *o)

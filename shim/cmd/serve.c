@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
 #include "runtime/base/socket.h"
@@ -16,6 +17,7 @@
 #include "shim/swap/drive.h"
 
 #define CLIENTS_MAX 32U
+#define LOCK_TIMEOUT (5 * USEC_PER_SEC)
 
 typedef struct Server Server;
 
@@ -34,10 +36,32 @@ struct Server {
     Store *store;
     int agent_dir, run_dir, lock, listener, signals;
     Client clients[CLIENTS_MAX];
-    bool started; /* spec->started was called */
-    bool stopping;
+    bool started;  /* spec->started was called */
+    bool stopping; /* the agent is told to end */
+    bool over;     /* the loop is not to be entered, or left */
+    bool leave;    /* the agent runs on */
     Error failure;
 };
+
+/* ---- its end ---- */
+
+static void end(Server *s, int r, bool leave)
+{
+    s->over = true;
+    s->leave = leave;
+    loop_quit(s->loop, r);
+}
+
+static void stop(Server *s)
+{
+    s->stopping = true;
+    drive_stop(s->drive);
+}
+
+static void on_stopped(void *userdata)
+{
+    end(userdata, 0, false);
+}
 
 /* ---- clients ---- */
 
@@ -171,9 +195,11 @@ static void serve_request(Client *c, const json_t *request)
     else if (streq(op, "discard"))
         serve_discard(c, request, &e);
     else if (streq(op, "stop")) {
-        s->stopping = true;
         client_send(c, json_pack("{s:b}", "ok", 1));
-        drive_stop(s->drive);
+        stop(s);
+    } else if (streq(op, "detach")) {
+        client_send(c, json_pack("{s:b}", "ok", 1));
+        end(s, 0, true);
     } else if (e.code == 0)
         error_setf(&e, -EINVAL, "request: op \"%.40s\" is unknown", op);
     if (e.code < 0 && c->fd >= 0)
@@ -239,6 +265,7 @@ static void report(Server *s, int r, const char *why)
 static void on_settled(const char *why, void *userdata)
 {
     Server *s = userdata;
+    Error e = {};
 
     if (s->started) /* later failures are the restarts' business */
         return;
@@ -246,16 +273,15 @@ static void on_settled(const char *why, void *userdata)
         report(s, 0, NULL);
         return;
     }
+    if (drive_head(s->drive)->state == SWAP_HALTED) {
+        error_setf(&e, -EHOSTDOWN, "agent \"%s\" is halted: %s; `moss-shim recover %s` starts it again", s->spec->agent,
+                   why, s->spec->agent);
+        report(s, e.code, e.text);
+        return;
+    }
     s->stopping = true;
     error_setf(&s->failure, -EIO, "agent \"%s\" does not become ready: %s", s->spec->agent, why);
-    loop_quit(s->loop, -EIO);
-}
-
-static void on_stopped(void *userdata)
-{
-    Server *s = userdata;
-
-    loop_quit(s->loop, 0);
+    end(s, -EIO, false);
 }
 
 static void on_signal(uint32_t events, void *userdata)
@@ -266,24 +292,34 @@ static void on_signal(uint32_t events, void *userdata)
     (void) events;
     if (read(s->signals, &si, sizeof(si)) != sizeof(si))
         return;
-    if (s->stopping) {
-        loop_quit(s->loop, 0); /* the second time: at once */
-        return;
-    }
-    s->stopping = true;
-    drive_stop(s->drive);
+    if (si.ssi_signo == SIGTERM)
+        end(s, 0, true);
+    else if (s->stopping)
+        end(s, 0, false);
+    else
+        stop(s);
 }
 
 /* ---- setup ---- */
 
+/* Whoever has the lock and does not answer is about to end, and the kernel has not put away all of it yet. */
 static int take_lock(Server *s, Error *e)
 {
+    uint64_t deadline = clock_now() + LOCK_TIMEOUT;
+
     s->lock = openat(s->run_dir, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (s->lock < 0)
         return error_errnof(e, -errno, "lock");
-    if (flock(s->lock, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? error_setf(e, -EBUSY, "agent \"%s\" is running already", s->spec->agent)
-                                    : error_errnof(e, -errno, "lock");
+    while (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
+        _cleanup_close_ int answers = -EBADF;
+
+        if (errno != EWOULDBLOCK)
+            return error_errnof(e, -errno, "lock");
+        answers = socket_connect_at(s->run_dir, SHIM_SOCKET);
+        if (answers >= 0 || clock_now() >= deadline)
+            return error_setf(e, -EBUSY, "agent \"%s\" is running already", s->spec->agent);
+        usleep(10000);
+    }
     return 0;
 }
 
@@ -319,12 +355,23 @@ static int listen_all(Server *s, Error *e)
     s->signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     if (s->signals < 0)
         return error_errnof(e, -errno, "signalfd");
-    s->listener = socket_listen_at(s->run_dir, "shim.sock");
+    s->listener = socket_listen_at(s->run_dir, SHIM_SOCKET);
     if (s->listener < 0)
-        return error_errnof(e, s->listener, "shim.sock");
+        return error_errnof(e, s->listener, SHIM_SOCKET);
     if ((r = loop_watch(s->loop, s->signals, EPOLLIN, on_signal, s, NULL)) < 0 ||
         (r = loop_watch(s->loop, s->listener, EPOLLIN, on_connection, s, NULL)) < 0)
         return error_errnof(e, r, "event loop");
+    return 0;
+}
+
+static int begin(Server *s, Error *e)
+{
+    drive_recover(s->drive);
+    if (drive_head(s->drive)->state != SWAP_HALTED)
+        return 0;
+    if (s->spec->resume)
+        return drive_resume(s->drive, s->spec->to, e);
+    on_settled(drive_head(s->drive)->reason, s);
     return 0;
 }
 
@@ -342,33 +389,34 @@ static int run(Server *s, Error *e)
                       .userdata = s};
     int r;
 
+    if (s->spec->stop && !drive_exists(s->agent, s->agent_dir))
+        return error_setf(e, -ENOENT, "agent \"%s\" is not running", s->spec->agent);
     r = drive_new(&spec, &s->drive, e);
     if (r < 0)
         return r;
+    s->leave = drive_adopted(s->drive);
     r = listen_all(s, e);
     if (r < 0)
         return r;
-    drive_recover(s->drive);
-    if (drive_head(s->drive)->state == SWAP_HALTED && (!s->spec->resume || drive_resume(s->drive, s->spec->to, e) < 0))
-        return error_setf(e, -EHOSTDOWN, "agent \"%s\" is halted: %s; `moss-shim recover %s` starts it again",
-                          s->spec->agent, drive_head(s->drive)->reason, s->spec->agent);
-    if (s->failure.code == 0) {
-        r = loop_run(s->loop);
-        if (r < 0 && s->failure.code == 0)
-            return error_errnof(e, r, "event loop");
-    }
+    s->leave = true; /* unless it is told otherwise below */
+    if (s->spec->stop)
+        stop(s);
+    else if ((r = begin(s, e)) < 0)
+        return r;
+    if (!s->over && (r = loop_run(s->loop)) < 0 && s->failure.code == 0)
+        return error_errnof(e, r, "event loop");
     return s->failure.code < 0 ? error_setf(e, s->failure.code, "%s", s->failure.text) : 0;
 }
 
 static void server_done(Server *s)
 {
-    if (s->drive)
+    if (s->drive && !s->leave)
         drive_destroy(s->drive);
     drive_free(s->drive);
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         client_drop(&s->clients[i]);
     if (s->listener >= 0)
-        (void) unlinkat(s->run_dir, "shim.sock", 0);
+        (void) unlinkat(s->run_dir, SHIM_SOCKET, 0);
     fd_closep(&s->listener);
     fd_closep(&s->signals);
     store_free(s->store);

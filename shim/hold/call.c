@@ -120,23 +120,33 @@ static int read_call(const struct seccomp_notif *n, Call *call)
     return 0;
 }
 
-int call_receive(int notify, Call *ret)
+static int take(int notify, const struct seccomp_notif *n, bool again, Call *ret)
 {
-    /* The kernel may know larger structures than we do. */
-    union {
-        struct seccomp_notif n;
-        char space[1024];
-    } in = {};
-
-    if (ioctl(notify, SECCOMP_IOCTL_NOTIF_RECV, &in.n) < 0)
-        return -errno;
     *ret = (Call){.notify = notify,
-                  .id = in.n.id,
-                  .listens = in.n.data.nr == SYS_listen,
-                  .number = (int) in.n.data.args[0],
-                  .backlog = (int) in.n.data.args[1],
+                  .id = n->id,
+                  .again = again,
+                  .listens = n->data.nr == SYS_listen,
+                  .number = (int) n->data.args[0],
+                  .backlog = (int) n->data.args[1],
                   .sock = -EBADF};
-    return read_call(&in.n, ret);
+    return read_call(n, ret);
+}
+
+int call_receive(int notify, HoldPending *pending, Call *ret)
+{
+    memset(pending, 0, sizeof(*pending)); /* as the kernel wants it, which may know a larger structure than we do */
+    if (ioctl(notify, SECCOMP_IOCTL_NOTIF_RECV, pending) < 0)
+        return -errno;
+    return take(notify, (const void *) pending, false, ret);
+}
+
+int call_resume(int notify, const HoldPending *pending, Call *ret)
+{
+    const struct seccomp_notif *n = (const void *) pending;
+
+    if (n->id == 0 || ioctl(notify, SECCOMP_IOCTL_NOTIF_ID_VALID, &n->id) < 0)
+        return -ENOENT;
+    return take(notify, n, true, ret);
 }
 
 void call_done(Call *call)

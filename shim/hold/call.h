@@ -4,16 +4,23 @@
 
 /* One bind(2) or listen(2) of the agent's, as the kernel reports it. For hold.c.
  *
- *     r = call_receive(notify, &call);      < 0: nothing to answer
- *     …                                     only if call.sock >= 0
- *     call_answer(&call, r);                always, then
+ *     r = call_receive(notify, &pending, &call);      < 0: nothing to answer
+ *     …                                               only if call.sock >= 0
+ *     call_answer(&call, r);                          always, then
  *     call_done(&call); */
 
 #include "address.h"
 
+/* The report that is being answered: the kernel writes it right here. It lies in memory that outlives the shim (shim/swap/memory.h), because a report that was taken
+ * and never answered leaves its caller waiting for ever, and is given to nobody a second time. */
+typedef struct HoldPending {
+    uint64_t space[128];
+} HoldPending;
+
 typedef struct Call {
     int notify;
     uint64_t id;
+    bool again;   /* another shim began to answer it, and may have come to any point */
     bool listens; /* or binds */
     pid_t pid;    /* of the process, not of the thread */
     int number;   /* the caller's fd */
@@ -24,7 +31,9 @@ typedef struct Call {
 } Call;
 
 /* -ENOENT: the caller is gone. Blocks on nobody: what cannot be read of the caller is none of ours. */
-int call_receive(int notify, Call *ret);
+int call_receive(int notify, HoldPending *pending, Call *ret);
+/* The one that an earlier shim received and left: -ENOENT if there is none. */
+int call_resume(int notify, const HoldPending *pending, Call *ret);
 void call_done(Call *call);
 
 /* 0: it is done; -EOPNOTSUPP: the kernel goes on with it; else: that is the caller's errno. -ENOENT: the caller is gone. */

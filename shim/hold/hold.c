@@ -91,13 +91,6 @@ void hold_begin(Hold *hold)
     hold->trouble[0] = '\0';
 }
 
-void hold_resume(Hold *hold, int cgroup_agent)
-{
-    for (size_t i = 0; i < HOLD_MAX; i++)
-        hold->table.held[i].claimed =
-            hold->table.held[i].fd >= 0 && socket_in_use(hold->table.held[i].fd, cgroup_agent);
-}
-
 /* Whom a client of a UNIX socket sees at the other end (SO_PEERCRED) is who called listen(2) last: that must be the agent. */
 static bool tells_who_listens(const HoldAddress *a)
 {
@@ -360,19 +353,44 @@ static int act(Hold *hold, Call *call)
     return -EOPNOTSUPP;
 }
 
-int hold_handle(Hold *hold, int notify, int cgroup_agent)
+static bool is_bound(int sock)
+{
+    HoldAddress a;
+
+    return socket_address(sock, &a) >= 0 && address_held(&a.sa, a.len, a.sa.ss_family, a.type) && !address_chosen(&a);
+}
+
+static int answer(Hold *hold, int cgroup_agent, Call *call)
+{
+    int r;
+
+    hold->cgroup = cgroup_agent;
+    if (call->sock < 0 || !address_ours(&call->address.sa, hold->hooks.landlock))
+        r = -EOPNOTSUPP;
+    else if (call->again && !call->listens && is_bound(call->sock))
+        r = 0; /* that bind had been done, only not answered */
+    else
+        r = act(hold, call);
+    call_done(call);
+    hold->cgroup = -EBADF;
+    return call_answer(call, r);
+}
+
+int hold_handle(Hold *hold, int notify, int cgroup_agent, HoldPending *pending)
 {
     Call call;
-    int r = call_receive(notify, &call);
+    int r = call_receive(notify, pending, &call);
 
-    if (r < 0)
-        return r;
-    hold->cgroup = cgroup_agent;
-    if (call.sock < 0 || !address_ours(&call.address.sa, hold->hooks.landlock))
-        r = -EOPNOTSUPP;
-    else
-        r = act(hold, &call);
-    call_done(&call);
-    hold->cgroup = -EBADF;
-    return call_answer(&call, r);
+    return r < 0 ? r : answer(hold, cgroup_agent, &call);
+}
+
+void hold_resume(Hold *hold, int notify, int cgroup_agent, HoldPending *pending)
+{
+    Call call;
+
+    for (size_t i = 0; i < HOLD_MAX; i++)
+        hold->table.held[i].claimed =
+            hold->table.held[i].fd >= 0 && socket_in_use(hold->table.held[i].fd, cgroup_agent);
+    if (call_resume(notify, pending, &call) >= 0)
+        (void) answer(hold, cgroup_agent, &call);
 }

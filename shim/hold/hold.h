@@ -40,6 +40,7 @@
 
 #include "runtime/base/error.h"
 #include "runtime/box/landlock.h"
+#include "shim/hold/call.h"
 #include "shim/hold/decide.h"
 
 typedef struct Hold Hold;
@@ -60,7 +61,7 @@ Hold *hold_free(Hold *hold);
 int hold_install_filter(void);
 
 /* Answers one notification. `cgroup_agent`: where the incarnation's processes are. -ENOENT: the caller is gone, or this was nothing. */
-int hold_handle(Hold *hold, int notify, int cgroup_agent);
+int hold_handle(Hold *hold, int notify, int cgroup_agent, HoldPending *pending);
 
 /* A socket that moss-init kept. Takes the fd. */
 void hold_adopt(Hold *hold, unsigned tag, int fd);
@@ -72,8 +73,8 @@ int hold_add(Hold *hold, int fd);
 
 /* A new incarnation starts: it has nothing yet. */
 void hold_begin(Hold *hold);
-/* Or one runs already, under a shim before this one: what its processes have open is its own. */
-void hold_resume(Hold *hold, int cgroup_agent);
+/* Or one runs already, under a shim before this one: what its processes have open is its own, and the report that was being answered (`pending`) is answered. */
+void hold_resume(Hold *hold, int notify, int cgroup_agent, HoldPending *pending);
 /* The incarnation is ready: what it has not asked for of a group (SO_REUSEPORT) is given up, where clients would wait at it in vain. */
 void hold_ready(Hold *hold);
 /* Nobody accepts from now on. */

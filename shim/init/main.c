@@ -18,39 +18,64 @@ typedef struct Init {
     int listener;
     int shim; /* the connection of the shim that came last */
     int kept[INIT_TAGS_MAX];
+    bool ended; /* the process of kept[INIT_TAG_AGENT], with this wait status */
+    int status;
 } Init;
 
-static void reap(int signals)
-{
-    struct signalfd_siginfo si;
+/* ---- children ---- */
 
-    (void) !read(signals, &si, sizeof(si));
+static void reap_agent(Init *init)
+{
+    siginfo_t si = {};
+
+    if (init->ended || init->kept[INIT_TAG_AGENT] < 0 ||
+        waitid(P_PIDFD, (id_t) init->kept[INIT_TAG_AGENT], &si, WEXITED | WNOHANG) < 0 || si.si_pid == 0)
+        return;
+    init->ended = true;
+    init->status = si.si_code == CLD_EXITED ? (si.si_status & 0xff) << 8
+                                            : si.si_status | (si.si_code == CLD_DUMPED ? WCOREFLAG : 0);
+}
+
+static void reap(Init *init)
+{
+    reap_agent(init);
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
 }
 
-static int end(const Init *init)
-{
-    InitMessage m = {.op = INIT_END};
+/* ---- the shim ---- */
 
-    return socket_send_fd(init->shim, &m, sizeof(m), -1);
+static int answer(const Init *init, uint32_t op, uint32_t tag, int fd)
+{
+    const InitMessage m = {.op = op, .tag = tag};
+
+    return socket_send_fd(init->shim, &m, sizeof(m), fd) < 0 ? -EPIPE : 0;
 }
 
 static int give(const Init *init)
 {
-    InitMessage m = {.op = INIT_KEPT};
-
-    for (m.tag = 0; m.tag < INIT_TAGS_MAX; m.tag++)
-        if (init->kept[m.tag] >= 0) {
-            int r = socket_send_fd(init->shim, &m, sizeof(m), init->kept[m.tag]);
+    for (uint32_t tag = 0; tag < INIT_TAGS_MAX; tag++)
+        if (init->kept[tag] >= 0) {
+            int r = answer(init, INIT_KEPT, tag, init->kept[tag]);
 
             if (r < 0)
                 return r;
         }
-    return end(init);
+    return answer(init, INIT_END, 0, -EBADF);
 }
 
-/* A negative answer drops the connection: the shim can make another. */
+static int keep(Init *init, uint32_t tag, int *fd)
+{
+    if (tag >= INIT_TAGS_MAX)
+        return -EINVAL;
+    fd_closep(&init->kept[tag]);
+    init->kept[tag] = TAKE_FD(*fd);
+    if (tag == INIT_TAG_AGENT)
+        init->ended = false;
+    return 0;
+}
+
+/* One message. A negative answer drops the connection, but for -EAGAIN: there is none. The shim can make another. */
 static int serve(Init *init)
 {
     _cleanup_close_ int fd = -EBADF;
@@ -59,18 +84,40 @@ static int serve(Init *init)
 
     if (n != (ssize_t) sizeof(m))
         return n < 0 ? (int) n : -EPIPE;
-    if (m.op == INIT_GIVE)
+    switch (m.op) {
+    case INIT_KEEP:
+        return fd < 0 ? -EINVAL : keep(init, m.tag, &fd);
+    case INIT_FORGET:
+        if (fd >= 0 || keep(init, m.tag, &fd) < 0)
+            return -EINVAL;
+        return answer(init, INIT_END, 0, -EBADF);
+    case INIT_GIVE:
         return give(init);
-    if (m.tag >= INIT_TAGS_MAX || (m.op == INIT_KEEP) != (fd >= 0) || (m.op != INIT_KEEP && m.op != INIT_FORGET))
+    case INIT_ASK:
+        reap_agent(init);
+        return init->ended ? answer(init, INIT_EXITED, (uint32_t) init->status, -EBADF)
+                           : answer(init, INIT_END, 0, -EBADF);
+    default:
         return -EINVAL;
-    fd_closep(&init->kept[m.tag]);
-    init->kept[m.tag] = TAKE_FD(fd);
-    return m.op == INIT_FORGET ? end(init) : 0;
+    }
+}
+
+/* All that has been sent: also by a shim that is gone since. */
+static void serve_all(Init *init)
+{
+    int r;
+
+    if (init->shim < 0)
+        return;
+    while ((r = serve(init)) == 0)
+        ;
+    if (r != -EAGAIN)
+        fd_closep(&init->shim);
 }
 
 static void take_connection(Init *init)
 {
-    int fd = accept4(init->listener, NULL, NULL, SOCK_CLOEXEC);
+    int fd = accept4(init->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd < 0)
         return;
@@ -81,6 +128,7 @@ static void take_connection(Init *init)
 static int run(Init *init)
 {
     for (;;) {
+        struct signalfd_siginfo si;
         struct pollfd p[] = {
             {.fd = init->signals, .events = POLLIN},
             {.fd = init->listener, .events = POLLIN},
@@ -89,10 +137,13 @@ static int run(Init *init)
 
         if (poll(p, ARRAY_SIZE(p), -1) < 0 && errno != EINTR)
             return 1;
-        if (p[0].revents)
-            reap(init->signals);
-        if (p[2].revents && serve(init) < 0)
-            fd_closep(&init->shim);
+        /* First what the shim said, however it came to be that it is gone: a process runs only after the message that names it was sent, so that
+         * whatever can be reaped below has been named by now. */
+        serve_all(init);
+        if (p[0].revents) {
+            (void) !read(init->signals, &si, sizeof(si));
+            reap(init);
+        }
         if (p[1].revents)
             take_connection(init);
     }
@@ -112,6 +163,6 @@ int main(void)
     sigprocmask(SIG_SETMASK, &all, NULL);
     sigemptyset(&all);
     sigaddset(&all, SIGCHLD);
-    init.signals = signalfd(-1, &all, SFD_CLOEXEC);
+    init.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     return init.signals < 0 ? 1 : run(&init);
 }

@@ -4,20 +4,35 @@
 
 /* What moss-shim and moss-init say to one another over a SOCK_SEQPACKET socket: packets of one fixed size.
  *
- * moss-init is PID 1 of the kept container. It reaps orphans and keeps file descriptors for the shim: the listening sockets, so that they outlive a shim that
- * is killed as they outlive the agent, and the reading end of the agent's output. It gives them to the next shim. It knows nothing else and needs no capability; the
- * agent's processes are the shim's own children, born in the container's namespaces, so that their exit status and their cgroup are the shim's to know.
+ * moss-init is PID 1 of the kept container. It reaps, and keeps for the shim what has to outlive one that is killed: file descriptors, under tags, and how the
+ * agent's first process ended, whose parent it is (see shim/swap/spawn.h). It gives them to the next shim. It knows nothing else and needs no capability.
  *
  *   INIT_KEEP tag + fd     keep it under this tag, in place of an older one
  *   INIT_FORGET tag        answered with INIT_END: it is closed, so that its address is free
- *   INIT_GIVE              answered with one INIT_KEPT tag + fd for each, then INIT_END */
+ *   INIT_GIVE              answered with one INIT_KEPT tag + fd for each, then INIT_END
+ *   INIT_ASK               answered with INIT_EXITED, whose tag is the wait status of the process that INIT_TAG_AGENT names, or with INIT_END: it runs, or how it
+ *                          ended is not known
+ *
+ * Neither side ever waits for the other with a send: a socket that is full is a failure, and moss-init then drops the connection; what was sent on it
+ * before is done all the same. */
 
 #include <stdint.h>
 
 #define INIT_LISTEN_FD 3 /* the listening socket that moss-init inherits */
-#define INIT_TAGS_MAX 128U
 
-enum { INIT_KEEP = 1, INIT_FORGET, INIT_GIVE, INIT_KEPT, INIT_END };
+/* Below INIT_TAG_SHIM: the listening sockets, see shim/hold/hold.h. */
+enum {
+    INIT_TAG_SHIM = 120,
+    INIT_TAG_NOTIFY = 123, /* the socket that the agent speaks to, see shim/probe/notify.h */
+    INIT_TAG_AGENT = 124,  /* pidfd of the agent's first process */
+    INIT_TAG_CALLS =
+        125, /* the seccomp listener of the agent's filter: while somebody has it, a call that nobody answers waits, and does not fail */
+    INIT_TAG_MEMORY = 126, /* see shim/swap/memory.h */
+    INIT_TAG_LOG = 127,    /* the reading end of the agent's output */
+    INIT_TAGS_MAX,
+};
+
+enum { INIT_KEEP = 1, INIT_FORGET, INIT_GIVE, INIT_KEPT, INIT_END, INIT_ASK, INIT_EXITED };
 
 typedef struct InitMessage {
     uint32_t op;

@@ -167,7 +167,10 @@ int checks_start(const ChecksSpec *spec, Checks **ret)
         return -ENOMEM;
     }
     c->spec = *spec;
-    health_init(&c->health, context->agent, spec->candidate, clock_now());
+    if (spec->adopted)
+        health_adopt(&c->health, context->agent, spec->passed, spec->announced, clock_now());
+    else
+        health_init(&c->health, context->agent, spec->candidate, clock_now());
     for (unsigned i = 0; i < c->health.n; i++) {
         Check *k = &c->checks[i];
         char name[64];

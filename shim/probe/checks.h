@@ -14,9 +14,10 @@
 typedef struct Checks Checks;
 
 typedef struct ChecksSpec {
-    const ProbeContext *context; /* must live as long as the checks */
-    bool candidate;              /* it has to pass the acceptance checks, too */
-    int notify;                  /* see notify_new(), taken; -EBADF: it is not heard */
+    const ProbeContext *context;     /* must live as long as the checks */
+    bool candidate;                  /* it has to pass the acceptance checks, too */
+    bool adopted, passed, announced; /* it runs already: see health_adopt() */
+    int notify;                      /* see notify_new(), taken; -EBADF: it is not heard */
     /* The verdict is another one: HEALTH_READY once, when the gate is passed. The checks may be freed in it; it is never called from within checks_start(). */
     void (*verdict)(HealthVerdict verdict, const char *why, void *userdata);
     /* What it has said. The checks may be freed in it. */

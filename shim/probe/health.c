@@ -100,6 +100,20 @@ void health_announced(Health *h, uint64_t now)
     }
 }
 
+void health_adopt(Health *h, const Agent *agent, bool passed, bool announced, uint64_t now)
+{
+    health_init(h, agent, false, now);
+    if (announced)
+        health_announced(h, now);
+    if (!passed)
+        return;
+    startup_passed(h, now);
+    h->passed = true;
+    h->unknown = !h->ready;
+    for (unsigned i = 0; i < h->n; i++)
+        h->probes[i].next_at = now;
+}
+
 void health_heard(Health *h, uint64_t now)
 {
     start_watchdog(h, now);
@@ -169,10 +183,13 @@ static void judge_readiness(Health *h, uint64_t now, bool ok)
 {
     const HealthProbe *p = &h->probes[PROBE_READINESS];
 
-    if (ok && !h->ready && p->successes >= (h->passed ? 1 : p->spec->success_threshold))
+    if (ok && !h->ready && p->successes >= (h->passed ? 1 : p->spec->success_threshold)) {
         become_ready(h, now);
-    else if (!ok && p->failures >= (h->passed ? p->spec->failure_threshold : 1))
+        h->unknown = false;
+    } else if (!ok && p->failures >= (h->passed ? p->spec->failure_threshold : 1)) {
         h->ready = false; /* in the gate one failure starts the count again */
+        h->unknown = false;
+    }
 }
 
 static void judge(Health *h, unsigned which, uint64_t now, bool ok)
@@ -274,7 +291,7 @@ HealthVerdict health_verdict(Health *h, uint64_t now, char why[HEALTH_WHY_MAX])
             memcpy(why, h->why, HEALTH_WHY_MAX);
         return HEALTH_FAILED;
     }
-    if (!h->passed)
+    if (!h->passed || h->unknown)
         return HEALTH_PENDING;
     if (h->ready)
         return HEALTH_READY;

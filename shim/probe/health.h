@@ -50,11 +50,15 @@ typedef struct Health {
     unsigned n; /* the acceptance checks are there for a candidate only */
     uint64_t started, ready_since, announced_at, watched_since;
     bool startup_done, ready, announced, passed, failed;
+    bool unknown; /* adopted, and not judged since */
     char why[HEALTH_WHY_MAX];
 } Health;
 
 /* `agent` must live as long. */
 void health_init(Health *h, const Agent *agent, bool candidate, uint64_t now);
+/* The same for an incarnation that runs already, under a shim before this one, to which it may have said READY=1 (`announced`). If it has `passed` its gate it is
+ * held to none again: it is probed at once, and is HEALTH_PENDING until the readiness probe has succeeded, or failed failureThreshold times. */
+void health_adopt(Health *h, const Agent *agent, bool passed, bool announced, uint64_t now);
 
 /* The next probe that is due, and when (which may have passed); false: none, all run. */
 bool health_next(const Health *h, unsigned *ret_which, uint64_t *ret_at);

@@ -24,6 +24,7 @@
 
 #define INIT_SOCKET "init.sock"
 #define ANSWER_TIMEOUT (5 * USEC_PER_SEC)
+#define PROCS_MAX ((size_t) 4 << 20) /* bytes of cgroup.procs */
 
 Container *container_free(Container *c)
 {
@@ -159,8 +160,13 @@ static int let_go(int channel, Error *e)
 
 static int connect_init(Container *c, Error *e)
 {
-    c->init = socket_connect_at(c->run_dir, INIT_SOCKET);
-    return c->init < 0 ? error_errnof(e, c->init, "moss-init does not answer") : 0;
+    int fd = socket_connect_at(c->run_dir, INIT_SOCKET);
+
+    if (fd < 0)
+        return error_errnof(e, fd == -ECONNREFUSED ? -ENOENT : fd, "moss-init does not answer");
+    fd_closep(&c->init);
+    c->init = fd;
+    return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? error_errnof(e, -errno, "moss-init") : 0;
 }
 
 static int start(const ContainerSpec *spec, Container *c, Error *e)
@@ -293,6 +299,13 @@ int container_name(const char *what, const char *agent, int agent_dir, char ret[
     return 0;
 }
 
+bool container_exists(const char *name)
+{
+    _cleanup_close_ int base = cgroup_open_base(NULL);
+
+    return base >= 0 && faccessat(base, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 int container_destroy_name(const char *name, Error *e)
 {
     _cleanup_close_ int base = cgroup_open_base(e);
@@ -315,22 +328,34 @@ int container_destroy(Container *c, Error *e)
 
 /* ---- what moss-init keeps ---- */
 
-/* One message of moss-init's; *ret_fd < 0: none came with it. */
-static int hear_init(const Container *c, InitMessage *ret, int *ret_fd)
+/* moss-init drops a connection on which something went wrong; a message that never left is sent on a new one. */
+static int tell_init(Container *c, uint32_t op, unsigned tag, int fd)
+{
+    const InitMessage m = {.op = op, .tag = tag};
+    int r = socket_send_fd(c->init, &m, sizeof(m), fd);
+
+    if (r != -EPIPE && r != -ECONNRESET)
+        return r;
+    r = connect_init(c, NULL);
+    return r < 0 ? r : socket_send_fd(c->init, &m, sizeof(m), fd);
+}
+
+static int hear_init(Container *c, InitMessage *ret, int *ret_fd)
 {
     struct pollfd p = {.fd = c->init, .events = POLLIN};
+    ssize_t n;
 
-    *ret_fd = -EBADF;
     if (poll(&p, 1, (int) (ANSWER_TIMEOUT / USEC_PER_MSEC)) <= 0)
         return -ETIMEDOUT;
-    return socket_receive_fd(c->init, ret, sizeof(*ret), ret_fd) == sizeof(*ret) ? 0 : -EIO;
+    n = socket_receive_fd(c->init, ret, sizeof(*ret), ret_fd);
+    return n < 0 ? (int) n : n == 0 ? -ECONNRESET : n != (ssize_t) sizeof(*ret) ? -EIO : 0;
 }
 
 int container_keep(Container *c, unsigned tag, int fd)
 {
-    InitMessage m = {.op = fd >= 0 ? INIT_KEEP : INIT_FORGET, .tag = tag};
+    InitMessage m;
     _cleanup_close_ int none = -EBADF;
-    int r = socket_send_fd(c->init, &m, sizeof(m), fd);
+    int r = tell_init(c, fd >= 0 ? INIT_KEEP : INIT_FORGET, tag, fd);
 
     if (r < 0 || fd >= 0)
         return r;
@@ -340,16 +365,54 @@ int container_keep(Container *c, unsigned tag, int fd)
 
 int container_kept(Container *c, void (*take)(unsigned tag, int fd, void *userdata), void *userdata)
 {
-    InitMessage m = {.op = INIT_GIVE};
-    int r = socket_send_fd(c->init, &m, sizeof(m), -1), fd;
+    InitMessage m;
+    int r = tell_init(c, INIT_GIVE, 0, -EBADF);
 
-    while (r >= 0 && (r = hear_init(c, &m, &fd)) >= 0) {
-        if (m.op == INIT_END)
-            return 0;
-        if (fd >= 0)
+    while (r >= 0) {
+        int fd = -EBADF;
+
+        r = hear_init(c, &m, &fd);
+        if (r >= 0 && m.op == INIT_END)
+            break;
+        if (r >= 0 && fd >= 0)
             take(m.tag, fd, userdata);
     }
     return r;
+}
+
+int container_exit_status(Container *c, int *ret)
+{
+    _cleanup_close_ int fd = -EBADF;
+    InitMessage m;
+    int r = tell_init(c, INIT_ASK, 0, -EBADF);
+
+    if (r >= 0)
+        r = hear_init(c, &m, &fd);
+    if (r < 0)
+        return r;
+    if (m.op != INIT_EXITED)
+        return -ENODATA;
+    *ret = (int) m.tag;
+    return 0;
+}
+
+bool container_is_agent(const Container *c, pid_t pid)
+{
+    _cleanup_close_ int fd = openat(c->cgroup_agent, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+    _cleanup_free_ char *text = NULL;
+    char *p, *end;
+
+    if (fd < 0 || file_read_fd(fd, PROCS_MAX, &text, NULL) < 0)
+        return false;
+    for (p = text; *p; p = end) {
+        long found = strtol(p, &end, 10);
+
+        if (end == p)
+            break;
+        if (found == pid)
+            return true;
+    }
+    return false;
 }
 
 int container_socket(const Container *c, int domain, int type)

@@ -40,7 +40,7 @@ typedef struct Container {
 
 /* `run_dir` must stay open. */
 int container_create(const ContainerSpec *spec, int run_dir, Container **ret, Error *e);
-/* -ENOENT: there is none that lives. */
+/* -ENOENT: there is none that lives. Other errors say nothing about that: one that may live is not to be made anew. */
 int container_adopt(const ContainerSpec *spec, int run_dir, Container **ret, Error *e);
 
 /* Kills everything in one leaf, with the kernel's word that it is empty, and makes the leaf anew: in a cgroup whose cgroup.kill was ever written, what is
@@ -53,6 +53,7 @@ int container_destroy(Container *c, Error *e);
 /* "<what>-<agent>-<8 hex digits of which directory it is>": two stores may each have an agent of this name. */
 int container_name(const char *what, const char *agent, int agent_dir, char ret[static 64], Error *e);
 
+bool container_exists(const char *name);
 int container_destroy_name(const char *name, Error *e);
 
 /* Frees the struct and its fds, leaves the container. */
@@ -63,6 +64,12 @@ DEFINE_TRIVIAL_CLEANUP(Container *, container_free)
 int container_keep(Container *c, unsigned tag, int fd);
 /* Calls `take` for each fd that moss-init keeps; `take` owns the fd. */
 int container_kept(Container *c, void (*take)(unsigned tag, int fd, void *userdata), void *userdata);
+
+/* How the process kept as INIT_TAG_AGENT ended: its wait status. -ENODATA: moss-init cannot say, or it runs. */
+int container_exit_status(Container *c, int *ret);
+
+/* Is this process in the agent's leaf? */
+bool container_is_agent(const Container *c, pid_t pid);
 
 /* A socket of the container's network namespace, made by us. */
 int container_socket(const Container *c, int domain, int type);

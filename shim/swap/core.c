@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 static const Side NO_SIDE = {"", EPOCH_NONE};
@@ -31,6 +32,11 @@ const char *swap_outcome_name(SwapOutcome outcome)
 const Side *swap_licensed(const Head *head)
 {
     return head->state == SWAP_TRYING ? &head->cand : &head->cur;
+}
+
+bool swap_adopts(const Head *head)
+{
+    return head->state == SWAP_STEADY || head->state == SWAP_PREPARED || head->state == SWAP_SERVING;
 }
 
 static bool swap_goes_on(const Head *head)
@@ -161,7 +167,8 @@ static void restart(Turn *t)
 
 static void recover_steady(Turn *t)
 {
-    restart(t);
+    if (!t->event->running)
+        restart(t);
     if (t->step.head.txid > 0)
         act(t, ACT_RECORD);
     act(t, ACT_COLLECT);
@@ -203,6 +210,14 @@ static void give_up_and_restart(Turn *t)
     finish(t, SWAP_STEADY, OUTCOME_ROLLED_BACK);
     restart(t);
     clean_up(t);
+}
+
+static void recover_prepared(Turn *t)
+{
+    if (t->event->running)
+        give_up(t);
+    else
+        give_up_and_restart(t);
 }
 
 static void drain(Turn *t)
@@ -304,6 +319,8 @@ static void recover_serving(Turn *t)
 {
     Head *h = &t->step.head;
 
+    if (t->event->running)
+        return; /* its bake begins again when it has shown itself ready */
     if (t->event->boot_id && streq(t->event->boot_id, h->boot_id)) {
         restart_or_roll_back(t);
         return;
@@ -390,7 +407,7 @@ static Reaction *const reactions[SWAP_STATES][SWAP_EVENTS] = {
         },
     [SWAP_PREPARED] =
         {
-            [EVENT_RECOVER] = give_up_and_restart,
+            [EVENT_RECOVER] = recover_prepared,
             [EVENT_REHEARSED] = drain,
             [EVENT_DIED] = restart, /* cur, which the rehearsal does not touch */
             [EVENT_ABORT] = give_up,
@@ -463,7 +480,9 @@ int swap_step(const Head *head, const SwapPolicy *policy, const SwapEvent *event
         return r;
     if (!reaction)
         return -EINVAL;
-    if (event->kind == EVENT_RECOVER && swap_goes_on(head) && ++t.step.head.recoveries > policy->recoveries_max)
+    assert(!event->running || swap_adopts(head));
+    if (event->kind == EVENT_RECOVER && !event->running && swap_goes_on(head) &&
+        ++t.step.head.recoveries > policy->recoveries_max)
         halt(&t, "interrupted too often");
     else
         reaction(&t);

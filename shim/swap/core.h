@@ -8,7 +8,8 @@
  *     for each step.actions[i]: do it; ACT_WRITE, if there is one, is the first: it makes step.head durable, which licenses the others
  *
  * The driver (drive.h) does the actions in order. When it is killed between two of them, the next shim loads the head that was written last and
- * feeds EVENT_RECOVER: every state has one recovery, which may itself be killed and repeated.
+ * feeds EVENT_RECOVER: every state has one recovery, which may itself be killed and repeated. Where swap_adopts(), an incarnation of the licensed side that
+ * still runs is left as it is, and is no recovery that counts.
  *
  *     STEADY        cur runs (or is being restarted)
  *     PREPARED      cand is named and may be rehearsed; cur runs untouched
@@ -73,7 +74,7 @@ typedef struct Head {
 } Head;
 
 typedef enum SwapEventKind {
-    EVENT_RECOVER,     /* a shim has started: boot_id, keep_state */
+    EVENT_RECOVER,     /* a shim has started: boot_id, keep_state, running */
     EVENT_REQUEST,     /* generation */
     EVENT_REHEARSED,   /* the candidate passed its rehearsal, or none was asked for */
     EVENT_DIED,        /* the agent's first process has ended: reason, keep_state */
@@ -95,6 +96,7 @@ typedef struct SwapEvent {
     const char *boot_id;
     int64_t now;     /* CLOCK_BOOTTIME, for what is told of a state that was set aside */
     bool keep_state; /* the old generation can read the state that the new one has written */
+    bool running;    /* RECOVER: what is licensed runs, and the driver has taken it over; only where swap_adopts() */
 } SwapEvent;
 
 typedef enum SwapAction {
@@ -131,6 +133,9 @@ int swap_step(const Head *head, const SwapPolicy *policy, const SwapEvent *event
 
 /* The side that may run in this state. */
 const Side *swap_licensed(const Head *head);
+
+/* May an incarnation of that side outlive the shim that started it? */
+bool swap_adopts(const Head *head);
 
 /* Must this epoch stay? */
 bool swap_keeps(const Head *head, int64_t epoch);

@@ -51,7 +51,8 @@ static void step(Drive *d, const Queued *q)
                        .generation = q->generation[0] ? q->generation : NULL,
                        .epoch = q->epoch,
                        .boot_id = d->boot_id,
-                       .now = (int64_t) clock_now()};
+                       .now = (int64_t) clock_now(),
+                       .running = q->kind == EVENT_RECOVER && d->adopted};
     SwapState before = d->head.state;
     SwapStep s;
 
@@ -124,8 +125,8 @@ static int on_handing(void *userdata)
         if (!d->head.served)
             return -EIO;
     }
-    if (d->pause_start)
-        d->pause_end = clock_now();
+    if (d->memory->pause_start)
+        d->memory->pause_end = clock_now();
     return 0;
 }
 
@@ -173,6 +174,7 @@ int drive_new(const DriveSpec *spec, Drive **ret, Error *e)
     if (!d)
         return error_errnof(e, -ENOMEM, "agent %s", spec->agent->name);
     d->spec = *spec;
+    d->memory_fd = -EBADF;
     d->policy = (SwapPolicy){.bake_max_restarts = spec->agent->gate.bake_max_restarts,
                              .recoveries_max = RECOVERIES_MAX,
                              .served_halts = spec->agent->state_policy == STATE_HALT,
@@ -193,6 +195,8 @@ Drive *drive_free(Drive *d)
     hold_free(d->hold);
     log_free(d->log);
     container_free(d->container);
+    memory_close(d->memory);
+    fd_closep(&d->memory_fd);
     seccomp_filter_done(&d->filter);
     json_decref(d->blame);
     json_decref(d->unmet);
@@ -247,7 +251,7 @@ int drive_swap(Drive *d, const SwapRequest *request, Error *e)
     snprintf(asked.generation, sizeof(asked.generation), "%s", request->generation);
     snprintf(d->consent, sizeof(d->consent), "%s", request->consent ? request->consent : "");
     d->rehearse = request->rehearse;
-    d->pause_start = d->pause_end = 0;
+    d->memory->pause_start = d->memory->pause_end = 0;
     drive_set_blame(d, NULL);
     json_decref(d->unmet);
     d->unmet = NULL;
@@ -340,6 +344,11 @@ void drive_destroy(Drive *d)
     hold_clear(d->hold);
     if (d->container)
         (void) container_destroy(d->container, NULL);
+}
+
+bool drive_adopted(const Drive *d)
+{
+    return d->adopted;
 }
 
 const Head *drive_head(const Drive *d)

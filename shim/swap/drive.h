@@ -4,10 +4,10 @@
 
 /* Keeps one agent: feeds what happens to swap_step() and does the actions it gives, in order.
  *
- *     drive_new(&spec, &drive, e)     loads head.json, adopts or clears what an earlier shim left
- *     drive_recover(drive)            starts the agent as the head says
+ *     drive_new(&spec, &drive, e)     loads head.json, takes over what an earlier shim left: the container, the sockets, the agent where it may run on
+ *     drive_recover(drive)            starts the agent as the head says, unless it runs
  *     drive_swap(drive, &request, e)  and the rest, from the loop
- *     drive_free(drive)               leaves the container as it is: drive_destroy() first ends it
+ *     drive_free(drive)               leaves the container and the agent as they are: drive_destroy() first ends them
  *
  * A write of head.json that fails means that the transition did not happen; the swap is then given up. If even that cannot be written, it is done
  * where the next shim would come to the same from the head on disk, and `trouble` in the status says so. */
@@ -42,6 +42,8 @@ typedef struct SwapRequest {
     bool rehearse;
 } SwapRequest;
 
+/* Has an earlier shim left a container for this agent? */
+bool drive_exists(const Agent *agent, int agent_dir);
 int drive_new(const DriveSpec *spec, Drive **ret, Error *e);
 Drive *drive_free(Drive *d);
 DEFINE_TRIVIAL_CLEANUP(Drive *, drive_free)
@@ -60,6 +62,8 @@ int drive_discard(Drive *d, int64_t epoch, Error *e);
 void drive_stop(Drive *d);
 /* Kills everything and removes the container. */
 void drive_destroy(Drive *d);
+/* Is this an agent that an earlier shim started? */
+bool drive_adopted(const Drive *d);
 
 const Head *drive_head(const Drive *d);
 json_t *drive_status(const Drive *d);

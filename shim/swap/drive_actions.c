@@ -60,8 +60,8 @@ static void bake(Drive *d)
         drive_feed(d, EVENT_ABORT, e.text);
         return;
     }
-    if (d->pause_start && !d->pause_end)
-        d->pause_end = clock_now();
+    if (d->memory->pause_start && !d->memory->pause_end)
+        d->memory->pause_end = clock_now();
     loop_cancel(&d->bake_timer);
     (void) loop_timer(d->spec.loop, clock_now() + d->spec.agent->gate.bake_seconds * USEC_PER_SEC, on_baked, d,
                       &d->bake_timer);
@@ -74,15 +74,17 @@ static void record(Drive *d)
 
     if (d->head.outcome == OUTCOME_NONE)
         return;
-    if (d->pause_start && !d->pause_end && d->head.state == SWAP_STEADY)
-        d->pause_end = clock_now();
+    if (d->memory->pause_start && !d->memory->pause_end && d->head.state == SWAP_STEADY)
+        d->memory->pause_end = clock_now();
     line = drive_make_record(d);
     if (!line || record_append(d->spec.agent_dir, d->head.txid, line, &e) < 0)
         snprintf(d->trouble, sizeof(d->trouble), "the swap is not recorded: %.180s", e.text);
     if (line)
         d->spec.ended(line, d->spec.userdata);
-    d->pause_start = d->pause_end = 0;
-    hold_prune(d->hold, d->head.outcome == OUTCOME_COMMITTED);
+    d->memory->pause_start = d->memory->pause_end = 0;
+    /* One that is only just being started again has asked for nothing yet. */
+    if (d->incarnation && incarnation_ready(d->incarnation))
+        hold_prune(d->hold, d->head.outcome == OUTCOME_COMMITTED);
 }
 
 static void collect(Drive *d)
@@ -105,8 +107,8 @@ void drive_act(Drive *d, SwapAction action)
         d->rehearsal = rehearsal_free(d->rehearsal);
         break;
     case ACT_DRAIN:
-        d->pause_start = clock_now();
-        d->pause_end = 0;
+        d->memory->pause_start = clock_now();
+        d->memory->pause_end = 0;
         drive_drain_agent(d);
         break;
     case ACT_KILL:

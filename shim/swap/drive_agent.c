@@ -5,11 +5,11 @@
 #include "epoch.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/process.h"
 #include "runtime/box/cgroup.h"
 #include "runtime/box/egress.h"
 #include "shim/init/protocol.h"
 
-#define LOG_TAG (INIT_TAGS_MAX - 1)
 #define BACKOFF_FIRST (200 * USEC_PER_MSEC)
 #define BACKOFF_MAX (30 * USEC_PER_SEC)
 
@@ -22,37 +22,121 @@ static ContainerSpec container_spec(const Drive *d, const char *name)
     return (ContainerSpec){.name = name, .hostname = a->name, .network = a->network, .address = a->network_address};
 }
 
+bool drive_exists(const Agent *agent, int agent_dir)
+{
+    char name[64];
+
+    return container_name("kept", agent->name, agent_dir, name, NULL) >= 0 && container_exists(name);
+}
+
+/* What moss-init kept besides the sockets. */
 typedef struct Taken {
     Drive *drive;
-    int log;
+    IncarnationKept incarnation;
+    int memory, log;
 } Taken;
 
 static void take_kept(unsigned tag, int fd, void *userdata)
 {
     Taken *t = userdata;
+    int *to = tag == INIT_TAG_AGENT    ? &t->incarnation.pidfd
+              : tag == INIT_TAG_CALLS  ? &t->incarnation.calls
+              : tag == INIT_TAG_NOTIFY ? &t->incarnation.notify
+              : tag == INIT_TAG_MEMORY ? &t->memory
+              : tag == INIT_TAG_LOG    ? &t->log
+                                       : NULL;
 
-    if (tag == LOG_TAG) {
-        fd_closep(&t->log);
-        t->log = fd;
+    if (to) {
+        fd_closep(to);
+        *to = fd;
     } else
         hold_adopt(t->drive->hold, tag, fd);
 }
 
-static bool container_lives(const Drive *d)
+static void taken_done(Taken *t)
 {
-    struct pollfd p = {.fd = d->container ? d->container->pidfd : -EBADF, .events = POLLIN};
+    fd_closep(&t->incarnation.pidfd);
+    fd_closep(&t->incarnation.calls);
+    fd_closep(&t->incarnation.notify);
+    fd_closep(&t->memory);
+    fd_closep(&t->log);
+}
 
-    return p.fd >= 0 && poll(&p, 1, 0) == 0;
+static bool runs(int pidfd)
+{
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+    return pidfd >= 0 && poll(&p, 1, 0) == 0;
+}
+
+static IncarnationSpec incarnation_spec(Drive *d, const Side *side);
+
+/* Only the very process that was started for what the head licenses now, which nobody told to end. A pidfd cannot come to mean another one; the leaf says that
+ * it is one that a kill of the incarnation would reach. */
+static bool may_run_on(const Drive *d, const Taken *t)
+{
+    const Side *side = swap_licensed(&d->head);
+    const Memory *m = d->memory;
+    pid_t pid;
+
+    return swap_adopts(&d->head) && runs(t->incarnation.pidfd) && pidfd_pid(t->incarnation.pidfd, &pid) >= 0 &&
+           container_is_agent(d->container, pid) && streq(m->generation, side->generation) && m->epoch == side->epoch &&
+           !m->drained && m->network == d->spec.agent->network;
+}
+
+static int adopt_agent(Drive *d, Taken *t, Error *e)
+{
+    IncarnationSpec spec = incarnation_spec(d, swap_licensed(&d->head));
+    int r, status;
+
+    if (!may_run_on(d, t)) {
+        if (t->incarnation.pidfd >= 0 && !runs(t->incarnation.pidfd) &&
+            container_exit_status(d->container, &status) >= 0)
+            log_line(d->log, "while no shim was there the agent ended with status %d", wait_status_code(status));
+        return 0;
+    }
+    r = incarnation_adopt(&spec, &t->incarnation, &d->incarnation, e);
+    if (r < 0)
+        return r;
+    d->adopted = true;
+    log_line(d->log, "takes over the agent, process %d", (int) incarnation_pid(d->incarnation));
+    return 0;
+}
+
+/* Of the container of an earlier shim, or none. What cannot be asked is left alone: the agent may well be in it. */
+static int adopt_container(Drive *d, const ContainerSpec *spec, Taken *taken, Error *e)
+{
+    int r = container_adopt(spec, d->spec.run_dir, &d->container, e);
+
+    if (r == -ENOENT)
+        return 0;
+    if (r >= 0 && (r = container_kept(d->container, take_kept, taken)) < 0)
+        error_errnof(e, r, "container %s: moss-init", spec->name);
+    return r;
+}
+
+static int open_log_and_memory(Drive *d, Taken *taken, Error *e)
+{
+    int r;
+
+    if (!d->log && (r = log_new(d->spec.loop, d->spec.agent_dir, TAKE_FD(taken->log), &d->log)) < 0)
+        return error_errnof(e, r, "log");
+    if (!d->memory && (r = memory_open(TAKE_FD(taken->memory), &d->memory, &d->memory_fd)) < 0)
+        return error_errnof(e, r, "memory");
+    if ((r = container_keep(d->container, INIT_TAG_LOG, log_reader(d->log))) < 0 ||
+        (r = container_keep(d->container, INIT_TAG_MEMORY, d->memory_fd)) < 0)
+        return error_errnof(e, r, "moss-init");
+    return 0;
 }
 
 int drive_open_container(Drive *d, Error *e)
 {
     char name[64];
     ContainerSpec spec = container_spec(d, name);
-    Taken taken = {d, -EBADF};
+    _cleanup_(taken_done) Taken taken = {d, {-EBADF, -EBADF, -EBADF}, -EBADF, -EBADF};
     int r;
 
-    if (container_lives(d))
+    if (d->container && runs(d->container->pidfd))
         return 0;
     r = container_name("kept", d->spec.agent->name, d->spec.agent_dir, name, e);
     if (r < 0)
@@ -61,16 +145,12 @@ int drive_open_container(Drive *d, Error *e)
         d->container = container_free(d->container);
         if (d->spec.agent->network != NETWORK_HOST)
             hold_clear(d->hold);
-    } else if (container_adopt(&spec, d->spec.run_dir, &d->container, NULL) >= 0) {
-        r = container_kept(d->container, take_kept, &taken);
-        if (r < 0)
-            d->container = container_free(d->container);
-    }
+    } else if ((r = adopt_container(d, &spec, &taken, e)) < 0)
+        return r;
     if (!d->container && (r = container_create(&spec, d->spec.run_dir, &d->container, e)) < 0)
         return r;
-    if (!d->log && (r = log_new(d->spec.loop, d->spec.agent_dir, taken.log, &d->log)) < 0)
-        return error_errnof(e, r, "log");
-    return container_keep(d->container, LOG_TAG, log_reader(d->log));
+    r = open_log_and_memory(d, &taken, e);
+    return r < 0 ? r : adopt_agent(d, &taken, e);
 }
 
 /* A candidate that is being tried reaches nobody: what it did out there no roll-back could undo. */
@@ -159,13 +239,17 @@ static void on_event(IncarnationEvent event, const char *why, void *userdata)
     case INCARNATION_NOT_READY:
         if (d->head.state == SWAP_SERVING)
             drive_feed(d, EVENT_ABORT, why);
+        else
+            d->spec.settled(NULL, d->spec.userdata); /* one that was taken over; it runs, ready or not */
         break;
     case INCARNATION_DIED:
     case INCARNATION_FAILED:
         if (untouched(d)) {
             d->failures++;
-            d->restarts++;
-            d->spec.settled(why, d->spec.userdata);
+            d->memory->restarts++;
+            if (!d->adopted)
+                d->spec.settled(why, d->spec.userdata);
+            d->adopted = false; /* what is started now is this shim's own */
         }
         if (!d->stopping)
             drive_feed(d, event == INCARNATION_DIED ? EVENT_DIED : EVENT_ABORT, why);
@@ -175,32 +259,38 @@ static void on_event(IncarnationEvent event, const char *why, void *userdata)
 
 /* ---- the start ---- */
 
+static IncarnationSpec incarnation_spec(Drive *d, const Side *side)
+{
+    return (IncarnationSpec){.loop = d->spec.loop,
+                             .container = d->container,
+                             .store = d->spec.store,
+                             .agent = d->spec.agent,
+                             .filter = &d->filter,
+                             .hold = d->spec.agent->sockets != SOCKETS_NONE ? d->hold : NULL,
+                             .memory = d->memory,
+                             .generation = side->generation,
+                             .epoch = side->epoch,
+                             .candidate = d->head.state == SWAP_TRYING,
+                             .state = -EBADF,
+                             .output = log_writer(d->log),
+                             .event = on_event,
+                             .userdata = d};
+}
+
 static int start_now(Drive *d, Error *e)
 {
     const Side *side = swap_licensed(&d->head);
     _cleanup_close_ int state = epoch_open(d->spec.agent_dir, side->epoch, e);
-    IncarnationSpec spec = {.loop = d->spec.loop,
-                            .store = d->spec.store,
-                            .agent = d->spec.agent,
-                            .filter = &d->filter,
-                            .hold = d->spec.agent->sockets != SOCKETS_NONE ? d->hold : NULL,
-                            .generation = side->generation,
-                            .candidate = d->head.state == SWAP_TRYING,
-                            .state = state,
-                            .event = on_event,
-                            .userdata = d};
+    IncarnationSpec spec;
     int r;
 
     if (state < 0)
         return state;
     if ((r = drive_open_container(d, e)) < 0 || (r = drive_set_egress(d, e)) < 0)
         return r;
-    spec.container = d->container;
-    spec.output = log_writer(d->log);
-    r = incarnation_start(&spec, &d->incarnation, e);
-    if (r >= 0)
-        d->since = clock_now();
-    return r;
+    spec = incarnation_spec(d, side);
+    spec.state = state;
+    return incarnation_start(&spec, &d->incarnation, e);
 }
 
 static void start(Drive *d)

@@ -27,14 +27,15 @@ struct Drive {
     char boot_id[37];
     Container *container; /* NULL while none can be made */
     Hold *hold;
-    Log *log; /* from drive_new() on */
+    Log *log;       /* from drive_new() on */
+    Memory *memory; /* likewise */
+    int memory_fd;
     SeccompFilter filter;
     Incarnation *incarnation;
     Rehearsal *rehearsal;
     LoopSource *bake_timer, *start_timer;
     unsigned failures; /* in a row, while no swap goes on: for the backoff */
-    unsigned restarts;
-    uint64_t since;
+    bool adopted;
     bool stopping;
     bool stepping;
     Queued queue[8]; /* events that came meanwhile */
@@ -43,7 +44,6 @@ struct Drive {
     /* of the swap that goes on */
     char consent[DIGEST_SIZE];
     bool rehearse;
-    uint64_t pause_start, pause_end;
     json_t *blame, *unmet; /* see incarnation.h; NULL: none */
 };
 
@@ -58,7 +58,7 @@ void drive_set_trouble(Drive *d, const char *what);
 /* The probe that has failed, for the record: takes it. */
 void drive_set_blame(Drive *d, json_t *probe);
 
-/* The container of an earlier shim with what its moss-init kept, or a new one. Also opens the log. */
+/* The container of an earlier shim with what its moss-init kept, the agent too if it may run on, or a new one. Also opens the log and the memory. */
 int drive_open_container(Drive *d, Error *e);
 /* Whom the agent may connect to in this state. */
 int drive_set_egress(const Drive *d, Error *e);

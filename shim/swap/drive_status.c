@@ -17,14 +17,14 @@ json_t *drive_make_record(const Drive *d)
     if (aside && !committed && aside->side.epoch == h->cand.epoch)
         set_aside = json_pack("{s:I,s:o}", "epoch", (json_int_t) aside->side.epoch, "served_usec",
                               aside->served_usec < 0 ? json_null() : json_integer(aside->served_usec));
-    return json_pack("{s:i,s:I,s:s,s:s,s:s,s:s,s:s?,s:s,s:o,s:b,s:I,s:o?,s:O?,s:O?}", "version", 1, "txid",
-                     (json_int_t) h->txid, "time", when, "outcome", swap_outcome_name(h->outcome), "from",
-                     committed ? h->prev.generation : h->cur.generation, "to",
-                     committed ? h->cur.generation : h->cand.generation, "consent", d->consent[0] ? d->consent : NULL,
-                     "reason", h->reason, "pause_usec",
-                     d->pause_end ? json_integer((json_int_t) (d->pause_end - d->pause_start)) : json_null(),
-                     "rehearsed", (int) d->rehearse, "epoch", (json_int_t) h->cur.epoch, "set_aside", set_aside,
-                     "probe", committed ? NULL : d->blame, "unmet", d->unmet);
+    return json_pack(
+        "{s:i,s:I,s:s,s:s,s:s,s:s,s:s?,s:s,s:o,s:b,s:I,s:o?,s:O?,s:O?}", "version", 1, "txid", (json_int_t) h->txid,
+        "time", when, "outcome", swap_outcome_name(h->outcome), "from",
+        committed ? h->prev.generation : h->cur.generation, "to", committed ? h->cur.generation : h->cand.generation,
+        "consent", d->consent[0] ? d->consent : NULL, "reason", h->reason, "pause_usec",
+        d->memory->pause_end ? json_integer((json_int_t) (d->memory->pause_end - d->memory->pause_start)) : json_null(),
+        "rehearsed", (int) d->rehearse, "epoch", (json_int_t) h->cur.epoch, "set_aside", set_aside, "probe",
+        committed ? NULL : d->blame, "unmet", d->unmet);
 }
 
 json_t *drive_status(const Drive *d)
@@ -42,8 +42,8 @@ json_t *drive_status(const Drive *d)
     return json_pack("{s:b,s:s,s:s,s:I,s:s?,s:i,s:i,s:I,s:b,s:o,s:o,s:s,s:s,s:b,s:I,s:i,s:o,s:s}", "ok", 1, "state",
                      swap_state_name(h->state), "generation", side->generation, "epoch", (json_int_t) side->epoch,
                      "previous", h->prev.generation[0] ? h->prev.generation : NULL, "pid",
-                     d->incarnation ? (int) incarnation_pid(d->incarnation) : 0, "restarts", (int) d->restarts,
-                     "uptime_usec", (json_int_t) (d->since ? clock_now() - d->since : 0), "ready",
+                     d->incarnation ? (int) incarnation_pid(d->incarnation) : 0, "restarts", (int) d->memory->restarts,
+                     "uptime_usec", (json_int_t) (d->memory->since ? clock_now() - d->memory->since : 0), "ready",
                      (int) (d->incarnation && incarnation_pid(d->incarnation) && incarnation_ready(d->incarnation)),
                      "listeners", listeners, "last_swap", last, "reason", h->reason, "trouble", trouble,
                      "memory_limited", (int) cgroup_has(d->container ? d->container->cgroup_agent : -1, "memory"),

@@ -14,6 +14,7 @@
 #include "runtime/base/socket.h"
 #include "runtime/base/strbuf.h"
 #include "runtime/box/cgroup.h"
+#include "shim/init/protocol.h"
 #include "shim/probe/checks.h"
 #include "spawn.h"
 
@@ -94,6 +95,8 @@ static void on_verdict(HealthVerdict verdict, const char *why, void *userdata)
     };
     Incarnation *i = userdata;
 
+    if (verdict == HEALTH_READY && i->spec.memory)
+        i->spec.memory->ready = true;
     i->spec.event(events[verdict], why, i->spec.userdata);
 }
 
@@ -101,6 +104,8 @@ static void on_heard(const NotifyMessage *m, void *userdata)
 {
     Incarnation *i = userdata;
 
+    if (m->ready && i->spec.memory)
+        i->spec.memory->announced = true;
     if (!i->drain)
         return;
     if (m->stopping)
@@ -121,6 +126,8 @@ void incarnation_drain(Incarnation *i)
     DrainOrder order = {&i->context, i->process.pidfd, on_overdue, i};
 
     checks_stop(i->checks);
+    if (i->spec.memory)
+        i->spec.memory->drained = true;
     if (!i->drain && drain_start(&order, &i->drain) < 0)
         (void) pidfd_signal(i->process.pidfd, SIGKILL);
 }
@@ -136,7 +143,7 @@ static void on_exit_status(uint32_t events, void *userdata)
     (void) events;
     loop_cancel(&i->exit_source);
     checks_stop(i->checks);
-    if (pidfd_wait(i->process.pidfd, UINT64_MAX, &status) < 0)
+    if (container_exit_status(i->spec.container, &status) < 0)
         snprintf(why, sizeof(why), "the agent has ended");
     else if (WIFSIGNALED(status))
         snprintf(why, sizeof(why), "the agent was killed by signal %d", WTERMSIG(status));
@@ -153,21 +160,27 @@ static void on_socket_call(uint32_t events, void *userdata)
     Incarnation *i = userdata;
 
     if (events & EPOLLIN)
-        (void) hold_handle(i->spec.hold, i->process.notify, i->spec.container->cgroup_agent);
+        (void) hold_handle(i->spec.hold, i->process.notify, i->spec.container->cgroup_agent, &i->spec.memory->pending);
     else
         loop_cancel(&i->notify_source); /* the last process under the filter is gone */
 }
 
-static int make_own_environment(Incarnation *i)
+static int make_nonce(Incarnation *i)
 {
-    const Agent *a = i->spec.agent;
     unsigned char random[16];
-    size_t n = 0;
 
     if (getrandom(random, sizeof(random), 0) != sizeof(random))
         return -EIO;
     for (size_t b = 0; b < sizeof(random); b++)
         snprintf(i->nonce + 2 * b, 3, "%02x", random[b]);
+    return 0;
+}
+
+static int make_own_environment(Incarnation *i)
+{
+    const Agent *a = i->spec.agent;
+    size_t n = 0;
+
     i->own_env[n++] = xasprintf("MOSS_GENERATION=%s", i->generation);
     i->own_env[n++] = xasprintf("MOSS_NONCE=%s", i->nonce);
     if (agent_notifies(a))
@@ -218,6 +231,42 @@ static int set_limits(const Container *c, const Agent *agent, Error *e)
     return r;
 }
 
+/* The page is filled before moss-init hears of the process that it is about. */
+static void remember(const Incarnation *i)
+{
+    Memory *m = i->spec.memory;
+
+    memcpy(m->generation, i->generation, sizeof(m->generation));
+    memcpy(m->nonce, i->nonce, sizeof(m->nonce));
+    m->epoch = i->spec.epoch;
+    m->network = i->spec.agent->network;
+    m->since = clock_now();
+    m->announced = m->ready = m->drained = false;
+}
+
+static int on_born(const Spawned *s, void *userdata, Error *e)
+{
+    Incarnation *i = userdata;
+    Container *c = i->spec.container;
+    int r;
+
+    if (i->spec.memory)
+        remember(i);
+    r = container_keep(c, INIT_TAG_CALLS, s->notify);
+    if (r >= 0)
+        r = container_keep(c, INIT_TAG_AGENT, s->pidfd);
+    return r < 0 ? error_errnof(e, r, "moss-init does not take the agent") : 0;
+}
+
+static int watch(Incarnation *i, Error *e)
+{
+    int r = loop_watch(i->spec.loop, i->process.pidfd, EPOLLIN, on_exit_status, i, &i->exit_source);
+
+    if (r >= 0 && i->process.notify >= 0)
+        r = loop_watch(i->spec.loop, i->process.notify, EPOLLIN, on_socket_call, i, &i->notify_source);
+    return r < 0 ? error_errnof(e, r, "event loop") : 0;
+}
+
 static int start_process(Incarnation *i, const ListenFds *listen, Error *e)
 {
     const Agent *a = i->spec.agent;
@@ -232,17 +281,14 @@ static int start_process(Incarnation *i, const ListenFds *listen, Error *e)
                       .landlock = a->landlock,
                       .processes = a->limit_processes,
                       .listen = listen,
-                      .notify = i->spec.hold && a->sockets == SOCKETS_TRANSPARENT};
+                      .notify = i->spec.hold && a->sockets == SOCKETS_TRANSPARENT,
+                      .born = on_born,
+                      .userdata = i};
     int r = set_limits(i->spec.container, a, e);
 
     if (r >= 0)
         r = container_spawn(i->spec.container, &spec, &i->process, e);
-    if (r < 0)
-        return r;
-    r = loop_watch(i->spec.loop, i->process.pidfd, EPOLLIN, on_exit_status, i, &i->exit_source);
-    if (r >= 0 && i->process.notify >= 0)
-        r = loop_watch(i->spec.loop, i->process.notify, EPOLLIN, on_socket_call, i, &i->notify_source);
-    return r < 0 ? error_errnof(e, r, "event loop") : 0;
+    return r < 0 ? r : watch(i, e);
 }
 
 /* The root, with the socket that the agent speaks to, if it is one that does: *ret_notify. */
@@ -268,19 +314,35 @@ static int pivot(const IncarnationSpec *s, int *ret_notify, Error *e)
     return 0;
 }
 
+/* Takes `notify`. */
+static int begin_checks(Incarnation *i, ChecksSpec spec, Error *e)
+{
+    const IncarnationSpec *s = &i->spec;
+    int r;
+
+    i->context = (ProbeContext){s->loop, s->container, s->agent, s->filter, i->env, i->nonce, i->generation};
+    spec.context = &i->context;
+    spec.verdict = on_verdict;
+    spec.heard = on_heard;
+    spec.userdata = i;
+    r = checks_start(&spec, &i->checks);
+    return r < 0 ? error_errnof(e, r, "probes") : 0;
+}
+
 static int start(Incarnation *i, Error *e)
 {
     const IncarnationSpec *s = &i->spec;
-    ChecksSpec checks = {
-        .context = &i->context, .candidate = s->candidate, .verdict = on_verdict, .heard = on_heard, .userdata = i};
     _cleanup_close_ int notify = -EBADF;
     ListenFds listen;
     int r;
 
-    if ((r = make_environment(i)) < 0)
+    if ((r = make_nonce(i)) < 0 || (r = make_environment(i)) < 0)
         return error_errnof(e, r, "environment");
     if ((r = pivot(s, &notify, e)) < 0)
         return r;
+    r = container_keep(s->container, INIT_TAG_NOTIFY, notify);
+    if (r < 0)
+        return error_errnof(e, r, "moss-init");
     if (s->hold)
         hold_begin(s->hold);
     if ((r = listen_open(s->container, s->agent, s->hold, &listen, e)) < 0)
@@ -289,22 +351,28 @@ static int start(Incarnation *i, Error *e)
     listen_done(&listen);
     if (r < 0)
         return r;
-    i->context = (ProbeContext){s->loop, s->container, s->agent, s->filter, i->env, i->nonce, i->generation};
-    checks.notify = TAKE_FD(notify);
-    r = checks_start(&checks, &i->checks);
-    return r < 0 ? error_errnof(e, r, "probes") : 0;
+    return begin_checks(i, (ChecksSpec){.candidate = s->candidate, .notify = TAKE_FD(notify)}, e);
+}
+
+static Incarnation *incarnation_new(const IncarnationSpec *spec)
+{
+    Incarnation *i = calloc(1, sizeof(*i));
+
+    if (!i)
+        return NULL;
+    i->spec = *spec;
+    i->process = (Spawned){.pidfd = -EBADF, .notify = -EBADF};
+    snprintf(i->generation, sizeof(i->generation), "%s", spec->generation);
+    return i;
 }
 
 int incarnation_start(const IncarnationSpec *spec, Incarnation **ret, Error *e)
 {
-    Incarnation *i = calloc(1, sizeof(*i));
+    Incarnation *i = incarnation_new(spec);
     int r;
 
     if (!i)
-        return -ENOMEM;
-    i->spec = *spec;
-    i->process = (Spawned){.pidfd = -EBADF, .notify = -EBADF};
-    snprintf(i->generation, sizeof(i->generation), "%s", spec->generation);
+        return error_errnof(e, -ENOMEM, "incarnation");
     r = start(i, e);
     if (r < 0) {
         (void) container_clear(spec->container, &spec->container->cgroup_agent, NULL);
@@ -312,5 +380,30 @@ int incarnation_start(const IncarnationSpec *spec, Incarnation **ret, Error *e)
         return r;
     }
     *ret = i;
+    return 0;
+}
+
+int incarnation_adopt(const IncarnationSpec *spec, IncarnationKept *kept, Incarnation **ret, Error *e)
+{
+    _cleanup_(incarnation_freep) Incarnation *i = incarnation_new(spec);
+    _cleanup_close_ int notify = TAKE_FD(kept->notify), pidfd = TAKE_FD(kept->pidfd), calls = TAKE_FD(kept->calls);
+    const Memory *m = spec->memory;
+    int r;
+
+    if (!i)
+        return error_errnof(e, -ENOMEM, "incarnation");
+    i->process = (Spawned){.pidfd = TAKE_FD(pidfd), .notify = TAKE_FD(calls)};
+    memcpy(i->nonce, m->nonce, sizeof(i->nonce));
+    if ((r = pidfd_pid(i->process.pidfd, &i->process.pid)) < 0 || (r = make_environment(i)) < 0)
+        return error_errnof(e, r, "the agent that runs");
+    if ((r = watch(i, e)) < 0)
+        return r;
+    r = begin_checks(
+        i, (ChecksSpec){.adopted = true, .passed = m->ready, .announced = m->announced, .notify = TAKE_FD(notify)}, e);
+    if (r < 0)
+        return r;
+    if (spec->hold)
+        hold_resume(spec->hold, i->process.notify, spec->container->cgroup_agent, &spec->memory->pending);
+    *ret = TAKE_PTR(i);
     return 0;
 }

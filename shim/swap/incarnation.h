@@ -2,7 +2,9 @@
 #ifndef MOSS_SWAP_INCARNATION_H
 #define MOSS_SWAP_INCARNATION_H
 
-/* One run of one generation on one epoch: root pivoted, agent started, probes on their schedule. Also that of a rehearsal. */
+/* One run of one generation on one epoch: root pivoted, agent started, probes on their schedule. Also that of a rehearsal.
+ *
+ * The process outlives the Incarnation, and the shim, unless somebody kills it; with `memory` and what moss-init keeps another shim goes on from there. */
 
 #include "runtime/base/loop.h"
 #include "runtime/box/seccomp.h"
@@ -10,6 +12,7 @@
 #include "shim/hold/hold.h"
 #include "shim/probe/health.h"
 #include "shim/swap/container.h"
+#include "shim/swap/memory.h"
 
 typedef struct Incarnation Incarnation;
 
@@ -27,8 +30,10 @@ typedef struct IncarnationSpec {
     Store *store;
     const Agent *agent;
     const SeccompFilter *filter;
-    Hold *hold; /* NULL: sockets are not held, and those of listen-fds are passing ones (listen.h) */
+    Hold *hold;     /* NULL: sockets are not held, and those of listen-fds are passing ones (listen.h) */
+    Memory *memory; /* NULL: no other shim is to know of it */
     const char *generation;
+    int64_t epoch;
     bool candidate; /* it has to pass the acceptance checks, too */
     int state;      /* directory of the epoch */
     int output;     /* where it prints to */
@@ -39,6 +44,14 @@ typedef struct IncarnationSpec {
 
 /* What the spec points to must outlive the incarnation, but for `state`. */
 int incarnation_start(const IncarnationSpec *spec, Incarnation **ret, Error *e);
+
+/* What moss-init keeps of one, beside `memory`: under INIT_TAG_AGENT, INIT_TAG_CALLS, INIT_TAG_NOTIFY; -EBADF where there is none. */
+typedef struct IncarnationKept {
+    int pidfd, calls, notify;
+} IncarnationKept;
+
+/* The one that `memory` tells of, which runs. Takes the fds, also when it fails. Its probes begin at once. */
+int incarnation_adopt(const IncarnationSpec *spec, IncarnationKept *kept, Incarnation **ret, Error *e);
 
 pid_t incarnation_pid(const Incarnation *i); /* in our PID namespace; 0 once it has died */
 bool incarnation_ready(const Incarnation *i);
@@ -60,5 +73,6 @@ const char *incarnation_says(const Incarnation *i);
 
 /* Forgets it; does not kill it (cgroup_kill() on the leaf does). */
 Incarnation *incarnation_free(Incarnation *i);
+DEFINE_TRIVIAL_CLEANUP(Incarnation *, incarnation_free)
 
 #endif

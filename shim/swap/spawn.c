@@ -20,7 +20,6 @@
 /* helper or process → shim */
 typedef struct Says {
     enum { SAYS_BORN, SAYS_NOTIFY, SAYS_ERROR } what;
-    pid_t pid;
     int pidfd; /* a number in the shim's table, which the helper shares */
     Error error;
 } Says;
@@ -68,6 +67,13 @@ static int watch_sockets(int channel, Error *e)
     return r < 0 ? error_errnof(e, r, "channel") : 0;
 }
 
+static int wait_for_leave(int channel, Error *e)
+{
+    char go;
+
+    return read(channel, &go, 1) == 1 ? 0 : error_setf(e, -EPIPE, "the shim is gone");
+}
+
 static int become_program(const SpawnSpec *spec, int channel, Error *e)
 {
     const char *const *env = spec->env;
@@ -84,6 +90,8 @@ static int become_program(const SpawnSpec *spec, int channel, Error *e)
         return error_errnof(e, -errno, "directory %s", spec->cwd);
     if (spec->notify && (r = watch_sockets(channel, e)) < 0)
         return r;
+    if (spec->born && (r = wait_for_leave(channel, e)) < 0)
+        return r;
     if (spec->landlock && (r = landlock_apply(spec->landlock, e)) < 0)
         return r;
     sigemptyset(&none);
@@ -96,46 +104,97 @@ static int become_program(const SpawnSpec *spec, int channel, Error *e)
     return error_errnof(e, -errno, "%s", spec->argv[0]);
 }
 
-static _Noreturn void helper_main(const Container *c, const SpawnSpec *spec, int channel)
+typedef struct Channel {
+    int ours, theirs;
+} Channel;
+
+static int enter(const Container *c, Error *e)
+{
+    int namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (setns(c->pidfd, namespaces | (c->network == NETWORK_HOST ? 0 : CLONE_NEWNET)) < 0)
+        return error_errnof(e, -errno, "cannot enter the container");
+    return 0;
+}
+
+/* In the container: has a child that becomes the program, and says so. */
+static int bear(const SpawnSpec *spec, Channel channel, Error *e)
 {
     Says says = {.what = SAYS_BORN, .pidfd = -EBADF};
     struct clone_args args = {
-        .flags = CLONE_PARENT | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND,
+        .flags = CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND | (spec->born ? 0 : CLONE_PARENT),
         .pidfd = (uint64_t) (uintptr_t) &says.pidfd,
         .cgroup = (uint64_t) spec->cgroup,
+        .exit_signal = spec->born ? SIGCHLD : 0,
     };
+    long pid = syscall(SYS_clone3, &args, sizeof(args));
 
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (setns(c->pidfd, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
-                            (c->network == NETWORK_HOST ? 0 : CLONE_NEWNET)) < 0) {
+    if (pid == 0) {
+        close(channel.ours); /* its end is ours to see */
         says.what = SAYS_ERROR;
-        error_errnof(&says.error, -errno, "cannot enter the container");
-    } else {
-        says.pid = (pid_t) syscall(SYS_clone3, &args, sizeof(args));
-        if (says.pid == 0) {
-            int high = fcntl(channel, F_DUPFD_CLOEXEC, LISTEN_FDS_END); /* out of the way of the agent's fds */
-
-            says.what = SAYS_ERROR;
-            if (high >= 0) {
-                channel = high;
-                (void) become_program(spec, channel, &says.error);
-            } else
-                error_errnof(&says.error, -errno, "channel");
-            (void) socket_send_fd(channel, &says, sizeof(says), -1);
+        channel.theirs = fcntl(channel.theirs, F_DUPFD_CLOEXEC, LISTEN_FDS_END); /* out of the way of the agent's fds */
+        if (channel.theirs < 0)
             _exit(127);
-        }
-        if (says.pid < 0) {
-            says.what = SAYS_ERROR;
-            error_errnof(&says.error, -errno, "clone3");
-        }
+        (void) become_program(spec, channel.theirs, &says.error);
+        (void) socket_send_fd(channel.theirs, &says, sizeof(says), -1);
+        _exit(127);
     }
-    (void) socket_send_fd(channel, &says, sizeof(says), -1);
+    if (pid < 0)
+        return error_errnof(e, -errno, "clone3");
+    return socket_send_fd(channel.theirs, &says, sizeof(says), -1);
+}
+
+/* The mother of the agent is born in the container, and leaves it an orphan there; this one is not, and leaves it to no one but its own parent. */
+static int bear_orphan(const SpawnSpec *spec, Channel channel, Error *e)
+{
+    struct clone_args args = {.flags = CLONE_FILES, .exit_signal = SIGCHLD};
+    long pid = syscall(SYS_clone3, &args, sizeof(args));
+    Says says = {.what = SAYS_ERROR};
+
+    if (pid == 0) {
+        if (bear(spec, channel, &says.error) < 0)
+            (void) socket_send_fd(channel.theirs, &says, sizeof(says), -1);
+        _exit(0);
+    }
+    if (pid < 0)
+        return error_errnof(e, -errno, "clone3");
+    while (waitpid((pid_t) pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return 0;
+}
+
+static _Noreturn void helper_main(const Container *c, const SpawnSpec *spec, Channel channel)
+{
+    Says says = {.what = SAYS_ERROR};
+    int r = enter(c, &says.error);
+
+    if (r >= 0)
+        r = spec->born ? bear_orphan(spec, channel, &says.error) : bear(spec, channel, &says.error);
+    if (r < 0)
+        (void) socket_send_fd(channel.theirs, &says, sizeof(says), -1);
     _exit(0);
 }
 
-/* Until the end of the channel, which comes with the exec. */
-static int listen_to(int channel, Spawned *s, Error *e)
+/* Once all is known that `born` has to be told. */
+static int give_leave(const SpawnSpec *spec, int channel, Spawned *s, Error *e)
 {
+    int r = pidfd_pid(s->pidfd, &s->pid);
+
+    if (r < 0)
+        return error_errnof(e, r, "process");
+    if (!spec->born)
+        return 0;
+    r = spec->born(s, spec->userdata, e);
+    if (r >= 0 && send(channel, "", 1, MSG_NOSIGNAL) != 1)
+        r = error_errnof(e, -errno, "channel");
+    return r;
+}
+
+/* Until the end of the channel, which comes with the exec. */
+static int listen_to(const SpawnSpec *spec, int channel, Spawned *s, Error *e)
+{
+    bool left = false;
     int r = 0;
 
     for (;;) {
@@ -144,17 +203,25 @@ static int listen_to(int channel, Spawned *s, Error *e)
         ssize_t n = socket_receive_fd(channel, &says, sizeof(says), &fd);
 
         if (n == 0)
-            return r < 0 ? r : s->pid > 0 ? 0 : error_setf(e, -EIO, "the helper has died");
+            return r < 0 ? r : left ? 0 : error_setf(e, -EIO, "the helper has died");
         if (n != sizeof(says))
             return error_errnof(e, n < 0 ? (int) n : -EIO, "channel");
-        if (says.what == SAYS_BORN) {
-            s->pid = says.pid;
+        if (says.what == SAYS_ERROR) {
+            r = error_setf(e, says.error.code, "%s", says.error.text);
+            continue;
+        }
+        if (says.what == SAYS_BORN)
             s->pidfd = says.pidfd;
-        } else if (says.what == SAYS_NOTIFY) {
+        else {
             fd_closep(&s->notify);
             s->notify = TAKE_FD(fd);
-        } else
-            r = error_setf(e, says.error.code, "%s", says.error.text);
+        }
+        if (s->pidfd < 0 || (spec->notify && s->notify < 0))
+            continue;
+        r = give_leave(spec, channel, s, e);
+        if (r < 0)
+            return r;
+        left = true;
     }
 }
 
@@ -164,7 +231,7 @@ static void spawned_undo(Spawned *s)
 
     if (s->pidfd >= 0) {
         (void) pidfd_signal(s->pidfd, SIGKILL);
-        (void) pidfd_wait(s->pidfd, UINT64_MAX, &status);
+        (void) pidfd_wait(s->pidfd, UINT64_MAX, &status); /* returns at once for one that is not our child */
     }
     fd_closep(&s->pidfd);
     fd_closep(&s->notify);
@@ -186,13 +253,13 @@ int container_spawn(Container *c, const SpawnSpec *spec, Spawned *ret, Error *e)
     theirs = pair[1];
     helper = syscall(SYS_clone3, &args, sizeof(args));
     if (helper == 0)
-        helper_main(c, spec, theirs);
+        helper_main(c, spec, (Channel){ours, theirs});
     if (helper < 0)
         return error_errnof(e, -errno, "clone3");
     while (waitpid((pid_t) helper, NULL, 0) < 0 && errno == EINTR)
         ;
     fd_closep(&theirs);
-    r = listen_to(ours, &s, e);
+    r = listen_to(spec, ours, &s, e);
     if (r < 0) {
         spawned_undo(&s);
         return error_wrapf(e, r, "cannot start %s", spec->argv[0]);

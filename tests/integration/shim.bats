@@ -3,6 +3,7 @@
 
 bats_require_minimum_version 1.5.0
 load shim/lib
+load shim/load
 
 setup_file() { shim_setup_file; }
 setup() {
@@ -12,33 +13,6 @@ setup() {
 teardown() { shim_teardown; }
 
 init_pid() { cat "$(find /sys/fs/cgroup -path "*kept-$NAME-*/init/cgroup.procs" | head -n 1)"; }
-
-# New connections as fast as one client makes them, until it is killed: what went wrong, one word a line.
-start_load() {
-    python3 - "$PORT" "$BATS_TEST_TMPDIR/load" <<'END' 3>&- &
-import socket, sys
-with open(sys.argv[2], "w", buffering=1) as out:
-    while True:
-        try:
-            with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20) as s:
-                s.sendall(b"GET /count HTTP/1.1\r\nHost: t\r\n\r\n")
-                print("answered" if s.recv(65536).startswith(b"HTTP/1.1 200") else "cut", file=out)
-        except ConnectionRefusedError:
-            print("refused", file=out)
-        except OSError:
-            print("cut", file=out)
-END
-    LOADER=$!
-    until [ -s "$BATS_TEST_TMPDIR/load" ]; do sleep 0.02; done
-}
-stop_load() {
-    kill "$LOADER"
-    wait "$LOADER" 2>/dev/null || true
-    LOADER=
-    refused=$(grep -c refused "$BATS_TEST_TMPDIR/load" || true)
-    answered=$(grep -c answered "$BATS_TEST_TMPDIR/load" || true)
-    echo "# answered $answered, refused $refused, cut $(grep -c cut "$BATS_TEST_TMPDIR/load" || true)" >&3
-}
 
 @test "an agent is started, asked, stopped, and leaves nothing" {
     shim start "$NAME"
@@ -185,7 +159,7 @@ stop_load() {
         kill -9 $(pgrep -f "^$MOSS_BUILD/moss-shim start $NAME\$")
         wait $! || true
         shim start "$NAME"
-        [ "$(state state)" = STEADY ]
+        until [ "$(state state)" = STEADY ]; do sleep 0.05; done
         [ "$(get /count | jq -r .mode)" = good ]
     done
     [ "$(jq -r .outcome "$AGENT/swaps.jsonl" | sort -u)" = rolled_back ]

@@ -66,6 +66,12 @@ def bind(port):
         s.bind(("127.0.0.1", port))
 
 
+def listen(port):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", port))
+        s.listen()
+
+
 def connect(port):
     with socket.socket() as s:
         s.connect(("127.0.0.1", port))
@@ -79,6 +85,7 @@ def attempts():
         "run /usr": outcome(run, "/usr/bin/busybox"),
         "run /state": outcome(run, "/state/busybox"),
         "bind": outcome(bind, port + 1),
+        "listen": outcome(listen, port + 1),
         "connect": outcome(connect, port),
     }
 
