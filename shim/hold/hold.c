@@ -307,14 +307,20 @@ static int keep(Hold *hold, size_t tag, Call *call)
     return listens;
 }
 
-static int listen_unheld(Hold *hold, const Call *call)
+/* Clients may come to one that is not held, too. */
+static int listen_unheld(Hold *hold)
 {
-    char text[ADDRESS_TEXT_MAX];
     int r = hold->hooks.handing(hold->hooks.userdata);
 
-    address_format(&call->address, text);
-    snprintf(hold->trouble, sizeof(hold->trouble), "%s: not held, as too many sockets are", text);
     return r < 0 ? r : -EOPNOTSUPP;
+}
+
+static void note_full(Hold *hold, const HoldAddress *a)
+{
+    char text[ADDRESS_TEXT_MAX];
+
+    address_format(a, text);
+    snprintf(hold->trouble, sizeof(hold->trouble), "%s: not held, as too many sockets are", text);
 }
 
 static Verdict decide(Hold *hold, const Call *call, size_t *ret_tag)
@@ -345,7 +351,8 @@ static int act(Hold *hold, Call *call)
         hold->table.held[tag].claimed = true;
         return listen_for(call, call->sock);
     case VERDICT_FULL:
-        return listen_unheld(hold, call);
+        note_full(hold, &call->address);
+        return listen_unheld(hold);
     case VERDICT_KERNEL:
     case VERDICT_YIELD:
         break;
@@ -366,7 +373,7 @@ static int answer(Hold *hold, int cgroup_agent, Call *call)
 
     hold->cgroup = cgroup_agent;
     if (call->sock < 0 || !address_ours(&call->address.sa, hold->hooks.landlock))
-        r = -EOPNOTSUPP;
+        r = call->listens ? listen_unheld(hold) : -EOPNOTSUPP;
     else if (call->again && !call->listens && is_bound(call->sock))
         r = 0; /* that bind had been done, only not answered */
     else

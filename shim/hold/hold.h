@@ -46,7 +46,7 @@
 typedef struct Hold Hold;
 
 typedef struct HoldHooks {
-    /* The incarnation is about to get a listening socket, and with it clients. A negative answer becomes that of its call. */
+    /* The incarnation is about to get a listening socket, held or not, and with it clients. A negative answer becomes that of its call. */
     int (*handing)(void *userdata);
     /* `fd` is held under `tag`, below HOLD_MAX, from now on; fd < 0: no longer. */
     void (*held)(unsigned tag, int fd, void *userdata);

@@ -74,6 +74,7 @@ static _Noreturn void serve(struct sockaddr_in at, bool held, int channel)
 static void start(Server *s, in_port_t port, Hold *hold)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    HoldPending pending = {};
     int pair[2], notify = -EBADF;
     char byte;
 
@@ -90,7 +91,7 @@ static void start(Server *s, in_port_t port, Hold *hold)
         if (poll(p, 2, -1) < 0)
             bench_die("poll");
         if (p[0].revents & POLLIN)
-            (void) hold_handle(hold, notify, -EBADF);
+            (void) hold_handle(hold, notify, -EBADF, &pending);
         if (p[1].revents)
             break;
     }
