@@ -178,11 +178,12 @@ TEST(the_rest_of_a_group_goes_once_the_incarnation_is_ready)
 
 TEST(an_incarnation_that_runs_under_a_new_shim_has_what_it_has_open)
 {
+    HoldPending pending = {};
     Hold *h = make();
     in_port_t port;
 
     hold_adopt(h, 7, listener(0, &port));
-    hold_resume(h, -EBADF); /* a cgroup that cannot be read: taken for in use */
+    hold_resume(h, -EBADF, -EBADF, &pending); /* a cgroup that cannot be read: taken for in use */
     hold_prune(h, true);
     assert_int_equal(count(h), 1);
     hold_adopt(h, HOLD_MAX, listener(0, &port));
