@@ -191,6 +191,7 @@ Drive *drive_free(Drive *d)
     if (!d)
         return NULL;
     drive_forget_agent(d);
+    precopy_free(d->precopy);
     rehearsal_free(d->rehearsal);
     hold_free(d->hold);
     log_free(d->log);
@@ -338,6 +339,7 @@ void drive_stop(Drive *d)
 
 void drive_destroy(Drive *d)
 {
+    d->precopy = precopy_free(d->precopy);
     d->rehearsal = rehearsal_free(d->rehearsal);
     drive_kill_agent(d);
     log_drain(d->log);

@@ -10,10 +10,13 @@ static void on_rehearsed(bool passed, const char *why, json_t *blame, void *user
     Drive *d = userdata;
 
     drive_set_blame(d, blame);
-    drive_feed(d, passed ? EVENT_REHEARSED : EVENT_ABORT, why);
+    if (passed)
+        precopy_finish(d->precopy);
+    else
+        drive_feed(d, EVENT_ABORT, why);
 }
 
-static void rehearse(Drive *d)
+static void start_rehearsal(Drive *d)
 {
     RehearsalSpec spec = {
         .incarnation = {.loop = d->spec.loop,
@@ -24,23 +27,57 @@ static void rehearse(Drive *d)
                         .output = log_writer(d->log)},
         .agent_dir = d->spec.agent_dir,
         .run_dir = d->spec.run_dir,
-        .epoch = d->head.cur.epoch,
         .done = on_rehearsed,
         .userdata = d,
     };
     Error e = {};
 
-    if (!d->rehearse)
-        drive_feed(d, EVENT_REHEARSED, NULL);
-    else if (rehearsal_start(&spec, &d->rehearsal, &e) < 0)
+    if (rehearsal_start(&spec, &d->rehearsal, &e) < 0)
         drive_feed(d, EVENT_ABORT, e.text);
+}
+
+static void on_precopy(PrecopyEvent event, const char *why, void *userdata)
+{
+    Drive *d = userdata;
+
+    switch (event) {
+    case PRECOPY_REHEARSAL:
+        start_rehearsal(d);
+        break;
+    case PRECOPY_DONE:
+        drive_feed(d, EVENT_REHEARSED, NULL);
+        break;
+    case PRECOPY_FAILED:
+        drive_feed(d, EVENT_ABORT, why);
+        break;
+    }
+}
+
+static void rehearse(Drive *d)
+{
+    const PrecopySpec spec = {.loop = d->spec.loop,
+                              .agent_dir = d->spec.agent_dir,
+                              .from = d->head.cur.epoch,
+                              .to = d->head.cand.epoch,
+                              .rehearsal = d->rehearse,
+                              .event = on_precopy,
+                              .userdata = d};
+    Error e = {};
+
+    if (precopy_start(&spec, &d->precopy, &e) < 0)
+        drive_feed(d, EVENT_ABORT, e.text);
+    else if (!d->rehearse)
+        precopy_finish(d->precopy);
 }
 
 static void clone_epoch(Drive *d)
 {
     Error e = {};
+    int r;
 
-    if (epoch_clone(d->spec.agent_dir, d->head.cur.epoch, d->head.cand.epoch, &e) < 0)
+    r = epoch_clone(d->spec.agent_dir, d->head.cur.epoch, d->head.cand.epoch, precopy_index(d->precopy), &e);
+    d->precopy = precopy_free(d->precopy);
+    if (r < 0)
         drive_feed(d, EVENT_ABORT, e.text);
     else
         drive_feed(d, EVENT_CLONED, NULL);
@@ -91,6 +128,7 @@ static void collect(Drive *d)
 {
     Error e = {};
 
+    d->precopy = precopy_free(d->precopy); /* what it has made goes */
     if (epoch_collect(d->spec.agent_dir, &d->head, &e) < 0)
         drive_set_trouble(d, e.text);
 }
@@ -112,7 +150,8 @@ void drive_act(Drive *d, SwapAction action)
         drive_drain_agent(d);
         break;
     case ACT_KILL:
-        d->rehearsal = rehearsal_free(d->rehearsal);
+        if (d->head.state != SWAP_PREPARED) /* there cur has died, and the rehearsal has nothing to do with it */
+            d->rehearsal = rehearsal_free(d->rehearsal);
         drive_kill_agent(d);
         break;
     case ACT_CLONE:

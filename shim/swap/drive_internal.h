@@ -12,6 +12,7 @@
 #include "drive.h"
 #include "incarnation.h"
 #include "log.h"
+#include "precopy.h"
 #include "rehearse.h"
 
 typedef struct Queued {
@@ -33,6 +34,7 @@ struct Drive {
     SeccompFilter filter;
     Incarnation *incarnation;
     Rehearsal *rehearsal;
+    Precopy *precopy;
     LoopSource *bake_timer, *start_timer;
     unsigned failures; /* in a row, while no swap goes on: for the backoff */
     bool adopted;

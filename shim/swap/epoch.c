@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "runtime/base/fd.h"
-#include "runtime/base/file.h"
+#include "runtime/base/subvolume.h"
 
 #define REHEARSAL "rehearsal.tmp"
 #define OWN_DEPTH_MAX 200U
@@ -35,44 +35,61 @@ int epoch_open(int agent_dir, int64_t epoch, Error *e)
     return open_directory(epochs, name, e);
 }
 
-/* A fresh directory `name` with a copy of `from` in it. */
-static int copy_to(int epochs, int from, const char *name, int *ret_fd, Error *e)
+/* A fresh and empty directory. */
+static int make_empty(int epochs, const char *name, Error *e)
 {
-    _cleanup_close_ int fd = -EBADF;
-    int r;
+    int r = subvolume_rm_rf(epochs, name);
 
-    r = rm_rf_at(epochs, name);
     if (r < 0)
         return error_errnof(e, r, "cannot remove what was left of epoch %s", name);
-    if (mkdirat(epochs, name, 0700) < 0)
-        return error_errnof(e, -errno, "cannot make epoch %s", name);
-    fd = open_directory(epochs, name, e);
-    if (fd < 0)
-        return fd;
-    r = copy_tree_at(from, fd);
-    if (r < 0) {
-        (void) rm_rf_at(epochs, name);
-        return error_errnof(e, r, "cannot copy the state to epoch %s", name);
-    }
-    *ret_fd = TAKE_FD(fd);
-    return 0;
+    r = subvolume_or_directory(epochs, name, 0700);
+    return r < 0 ? error_errnof(e, r, "cannot make epoch %s", name) : open_directory(epochs, name, e);
 }
 
-static int publish(int epochs, int fd, const char *tmp, const char *name, Error *e)
+/* -EOPNOTSUPP: it has to be copied. */
+static int take_snapshot(int epochs, int from, const char *name, Error *e)
 {
+    int r = subvolume_is(from) ? subvolume_rm_rf(epochs, name) : -EOPNOTSUPP;
+
+    if (r >= 0)
+        r = subvolume_snapshot(from, epochs, name);
+    if (r == -EOPNOTSUPP || r == -EPERM || r == -ENOTTY)
+        return -EOPNOTSUPP;
+    return r < 0 ? error_errnof(e, r, "cannot snapshot the state to epoch %s", name) : 0;
+}
+
+/* What the passes before have begun is gone on with if `spec` knows of it. */
+static int copy_to(int epochs, const char *name, MirrorSpec spec, Error *e)
+{
+    _cleanup_close_ int fd = spec.known ? open_directory(epochs, name, e) : make_empty(epochs, name, e);
     int r;
 
-    r = rm_rf_at(epochs, name);
+    if (fd < 0)
+        return fd;
+    spec.to = fd;
+    r = mirror_pass(&spec, e);
     if (r < 0)
-        return error_errnof(e, r, "cannot replace epoch %s", name);
-    if (syncfs(fd) < 0 || renameat2(epochs, tmp, epochs, name, RENAME_NOREPLACE) < 0 || fsync(epochs) < 0)
+        return error_wrapf(e, r, "cannot copy the state to epoch %s", name);
+    if (spec.live && spec.seen && syncfs(fd) < 0)
         return error_errnof(e, -errno, "cannot make epoch %s durable", name);
     return 0;
 }
 
-int epoch_clone(int agent_dir, int64_t from, int64_t to, Error *e)
+/* What `tmp` holds is on the disk. */
+static int publish(int epochs, const char *tmp, const char *name, Error *e)
 {
-    _cleanup_close_ int epochs = open_epochs(agent_dir, e), source = -EBADF, copy = -EBADF;
+    int r = subvolume_rm_rf(epochs, name);
+
+    if (r < 0)
+        return error_errnof(e, r, "cannot replace epoch %s", name);
+    if (renameat2(epochs, tmp, epochs, name, RENAME_NOREPLACE) < 0 || fsync(epochs) < 0)
+        return error_errnof(e, -errno, "cannot make epoch %s durable", name);
+    return 0;
+}
+
+int epoch_clone(int agent_dir, int64_t from, int64_t to, const MirrorIndex *known, Error *e)
+{
+    _cleanup_close_ int epochs = open_epochs(agent_dir, e), source = -EBADF;
     char name[32], tmp[40];
     int r;
 
@@ -83,35 +100,58 @@ int epoch_clone(int agent_dir, int64_t from, int64_t to, Error *e)
     source = epoch_open(agent_dir, from, e);
     if (source < 0)
         return source;
-    r = copy_to(epochs, source, tmp, &copy, e);
+    r = take_snapshot(epochs, source, tmp, e);
+    if (r == -EOPNOTSUPP)
+        r = copy_to(epochs, tmp, (MirrorSpec){.from = source, .known = known}, e);
+    if (r >= 0)
+        r = publish(epochs, tmp, name, e);
     if (r < 0)
-        return r;
-    r = publish(epochs, copy, tmp, name, e);
-    if (r < 0)
-        (void) rm_rf_at(epochs, tmp);
+        (void) subvolume_rm_rf(epochs, tmp);
     return r;
 }
 
-int epoch_clone_for_rehearsal(int agent_dir, int64_t from, Error *e)
+bool epoch_wants_precopy(int agent_dir, int64_t from)
+{
+    _cleanup_close_ int source = epoch_open(agent_dir, from, NULL);
+
+    return source >= 0 && mirror_worthwhile(source) && !subvolume_is(source);
+}
+
+int epoch_precopy(int agent_dir, int64_t from, int64_t to, const MirrorIndex *known, MirrorIndex *seen, Error *e)
 {
     _cleanup_close_ int epochs = open_epochs(agent_dir, e), source = -EBADF;
-    int fd, r = 0;
+    char tmp[40];
 
     if (epochs < 0)
         return epochs;
     source = epoch_open(agent_dir, from, e);
     if (source < 0)
         return source;
-    for (unsigned tries = 0; tries < 5; tries++) {
-        Error ignored = {};
+    snprintf(tmp, sizeof(tmp), "%" PRIi64 ".tmp", to);
+    return copy_to(epochs, tmp, (MirrorSpec){.from = source, .known = known, .seen = seen, .live = true}, e);
+}
 
-        r = copy_to(epochs, source, REHEARSAL, &fd, &ignored);
-        if (r >= 0)
-            return fd;
-        if (r != -ENOENT)
-            break;
-    }
-    return error_errnof(e, r, "cannot copy the state for the rehearsal");
+int epoch_copy_for_rehearsal(int agent_dir, int64_t from, Error *e)
+{
+    _cleanup_close_ int epochs = open_epochs(agent_dir, e), source = -EBADF;
+    int r;
+
+    if (epochs < 0)
+        return epochs;
+    source = epoch_open(agent_dir, from, e);
+    if (source < 0)
+        return source;
+    r = take_snapshot(epochs, source, REHEARSAL, e);
+    if (r == -EOPNOTSUPP)
+        r = copy_to(epochs, REHEARSAL, (MirrorSpec){.from = source, .live = true}, e);
+    return r;
+}
+
+int epoch_open_rehearsal(int agent_dir, Error *e)
+{
+    _cleanup_close_ int epochs = open_epochs(agent_dir, e);
+
+    return epochs < 0 ? epochs : open_directory(epochs, REHEARSAL, e);
 }
 
 void epoch_drop_rehearsal(int agent_dir)
@@ -119,7 +159,7 @@ void epoch_drop_rehearsal(int agent_dir)
     _cleanup_close_ int epochs = open_epochs(agent_dir, NULL);
 
     if (epochs >= 0)
-        (void) rm_rf_at(epochs, REHEARSAL);
+        (void) subvolume_rm_rf(epochs, REHEARSAL);
 }
 
 /* Is this name an epoch, and which? */
@@ -152,7 +192,7 @@ int epoch_collect(int agent_dir, const Head *head, Error *e)
 
         if (parse_name(de->d_name, &epoch) ? swap_keeps(head, epoch) : !endswith(de->d_name, ".tmp"))
             continue;
-        r = rm_rf_at(epochs, de->d_name);
+        r = subvolume_rm_rf(epochs, de->d_name);
         if (r < 0)
             return error_errnof(e, r, "cannot remove epoch %s", de->d_name);
     }

@@ -62,7 +62,7 @@ static int start(Rehearsal *r, Error *e)
     r->run_dir = openat(r->spec.run_dir, "rehearsal", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (r->run_dir < 0)
         return error_errnof(e, -errno, "run directory");
-    state = epoch_clone_for_rehearsal(r->spec.agent_dir, r->spec.epoch, e);
+    state = epoch_open_rehearsal(r->spec.agent_dir, e);
     if (state < 0)
         return state;
     q = container_create(&container, r->run_dir, &r->container, e);

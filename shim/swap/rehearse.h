@@ -2,7 +2,7 @@
 #ifndef MOSS_SWAP_REHEARSE_H
 #define MOSS_SWAP_REHEARSE_H
 
-/* The rehearsal of a candidate: a container of its own (no network but loopback), a throw-away copy of the present state, the operator's whole gate. The users
+/* The rehearsal of a candidate: a container of its own (no network but loopback), a throw-away copy of the present state (epoch_copy_for_rehearsal(), which comes first), the operator's whole gate. The users
  * notice nothing. */
 
 #include "incarnation.h"
@@ -12,7 +12,6 @@ typedef struct Rehearsal Rehearsal;
 typedef struct RehearsalSpec {
     IncarnationSpec incarnation; /* container, hold, state, event are the rehearsal's own */
     int agent_dir, run_dir;
-    int64_t epoch; /* that is copied */
     /* Once, from the loop. `blame`: see incarnation_blame(), taken. */
     void (*done)(bool passed, const char *why, json_t *blame, void *userdata);
     void *userdata;

@@ -129,7 +129,7 @@ TEST(a_clone_is_a_copy_and_what_nobody_keeps_is_collected)
     make_epoch(d.fd, "epochs/0", "old");
     make_epoch(d.fd, "epochs/7.tmp", "half");
     make_epoch(d.fd, "epochs/4", "left of a swap that was cut off");
-    assert_int_equal(epoch_clone(d.fd, 3, 4, NULL), 0);
+    assert_int_equal(epoch_clone(d.fd, 3, 4, NULL, NULL), 0);
     assert_int_equal(file_read_at(d.fd, "epochs/4/f", 100, &text, NULL), 0);
     assert_string_equal(text, "state");
     assert_int_equal(epoch_collect(d.fd, &h, NULL), 0);
@@ -138,7 +138,7 @@ TEST(a_clone_is_a_copy_and_what_nobody_keeps_is_collected)
     assert_int_equal(faccessat(d.fd, "epochs/2", F_OK, 0), 0);
     assert_int_equal(faccessat(d.fd, "epochs/0", F_OK, 0), -1);
     assert_int_equal(faccessat(d.fd, "epochs/7.tmp", F_OK, 0), -1);
-    assert_true(epoch_clone(d.fd, 6, 9, NULL) < 0);
+    assert_true(epoch_clone(d.fd, 6, 9, NULL, NULL) < 0);
     assert_int_equal(faccessat(d.fd, "epochs/9.tmp", F_OK, 0), -1);
 }
 
