@@ -190,13 +190,14 @@ static int device_type(const char *s, mode_t *ret)
 static int parse_device(const json_t *o, size_t i, ConfigDevice *d, Error *e)
 {
     int64_t major = -1, minor = -1, mode = 0666, uid = 0, gid = 0;
-    const char *type = NULL;
+    const char *type = NULL, *place;
     char path[40];
     JsonAt at = {CONFIG_FILE, path};
+    size_t n;
     int r;
 
     snprintf(path, sizeof(path), "linux.devices[%zu]", i);
-    if ((r = json_need_string(o, at, "path", &d->path, e)) < 0 || (r = json_need_string(o, at, "type", &type, e)) < 0 ||
+    if ((r = json_need_string(o, at, "path", &place, e)) < 0 || (r = json_need_string(o, at, "type", &type, e)) < 0 ||
         (r = json_want_integer(o, at, "major", 0, 4095, &major, e)) < 0 ||
         (r = json_want_integer(o, at, "minor", 0, 1048575, &minor, e)) < 0 ||
         (r = json_want_integer(o, at, "fileMode", 0, 0177777, &mode, e)) < 0 ||
@@ -207,8 +208,13 @@ static int parse_device(const json_t *o, size_t i, ConfigDevice *d, Error *e)
         return error_setf(e, -EINVAL, CONFIG_FILE ": %s.type: \"%s\" is none of c, u, b, p", path, type);
     if (d->type != S_IFIFO && (major < 0 || minor < 0))
         return error_setf(e, -EINVAL, CONFIG_FILE ": %s: major and minor are missing", path);
-    if (d->path[0] != '/')
-        return error_setf(e, -EINVAL, CONFIG_FILE ": %s.path: \"%s\" is not an absolute path", path, d->path);
+    if (place[0] != '/')
+        return error_setf(e, -EINVAL, CONFIG_FILE ": %s.path: \"%s\" is not an absolute path", path, place);
+    for (n = strlen(place); n > 1 && place[n - 1] == '/'; n--)
+        ;
+    d->path = strndup(place, n);
+    if (!d->path)
+        return -ENOMEM;
     d->number = d->type == S_IFIFO ? 0 : makedev((unsigned) major, (unsigned) minor);
     d->mode = (mode_t) mode & 07777;
     d->uid = (uid_t) uid;

@@ -482,6 +482,8 @@ Config *config_free(Config *c)
     free(c->uid_map);
     free(c->gid_map);
     free(c->time_offsets);
+    for (size_t i = 0; i < c->n_devices; i++)
+        free((char *) c->devices[i].path);
     free(c->devices);
     free(c->sysctls);
     free(c->masked_paths);

@@ -51,8 +51,8 @@ typedef struct ConfigMount {
 } ConfigMount;
 
 typedef struct ConfigDevice {
-    const char *path;
-    mode_t type; /* S_IFCHR, S_IFBLK, S_IFIFO */
+    const char *path; /* without final slashes; the struct owns it */
+    mode_t type;      /* S_IFCHR, S_IFBLK, S_IFIFO */
     dev_t number;
     mode_t mode;
     uid_t uid;

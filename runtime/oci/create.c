@@ -331,7 +331,8 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
     /* The container's root may be no one who can reach the sources, so we reach them for it, if we may. */
     if (r >= 0)
         r = mounts_open_idmaps(&c->launch.mounts, e);
-    if (r >= 0 && c->config->namespaces[NS_USER].wanted && geteuid() == 0)
+    if (r >= 0 && c->config->namespaces[NS_USER].wanted && geteuid() == 0 &&
+        (r = devices_make(&c->launch.mounts, e)) >= 0)
         r = mounts_open_sources(&c->launch.mounts, e);
     return r;
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
+#include "filesystem.h"
 #include "mounts.h"
 #include "rootfs.h"
 #include "runtime/base/fd.h"
@@ -38,23 +42,103 @@ int device_open_host(const char *path, mode_t type, dev_t number)
     return same_device(&st, type, number) ? TAKE_FD(fd) : -ENODEV;
 }
 
-/* Without the right to make nodes, the host's own is mounted over an empty file. */
+static int attach(const Mounts *m, int tree, const char *path, Error *e)
+{
+    _cleanup_close_ int target = rootfs_open(m->root, path, ROOTFS_FILE);
+    int r;
+
+    if (target < 0)
+        return error_errnof(e, target, "device %s: cannot make its place", path);
+    r = rootfs_attach(tree, target);
+    return r < 0 ? error_errnof(e, r, "device %s: cannot be mounted", path) : 0;
+}
+
+/* Without the right to make nodes, the host's own is mounted over an empty file. Its owner and mode are the host's, and no one here may change them, were it
+ * the host's root. */
 static int bind_device(const Mounts *m, const ConfigDevice *d, Error *e)
 {
-    _cleanup_close_ int host = -EBADF, tree = -EBADF, target = -EBADF;
-    int r;
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
+    _cleanup_close_ int host = -EBADF, tree = -EBADF;
 
     host = device_open_host(d->path, d->type, d->number);
     if (host < 0)
         return error_errnof(e, host, "device %s: the host's cannot be used", d->path);
     tree = mounts_clone(host, false);
-    if (tree < 0)
-        return error_errnof(e, tree, "device %s", d->path);
-    target = rootfs_open(m->root, d->path, ROOTFS_FILE);
-    if (target < 0)
-        return error_errnof(e, target, "device %s: cannot make its place", d->path);
-    r = rootfs_attach(tree, target);
-    return r < 0 ? error_errnof(e, r, "device %s: cannot be mounted", d->path) : 0;
+    if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+        return error_errnof(e, tree < 0 ? tree : -errno, "device %s", d->path);
+    return attach(m, tree, d->path, e);
+}
+
+static const char *node_name(char name[static 24], size_t i)
+{
+    snprintf(name, 24, "%zu", i);
+    return name;
+}
+
+static int outside(const IdMap *map, size_t n, uint32_t id, uint32_t *ret)
+{
+    for (size_t i = 0; i < n; i++)
+        if (id >= map[i].inside && id - map[i].inside < map[i].count) {
+            *ret = map[i].outside + (id - map[i].inside);
+            return 0;
+        }
+    return -EINVAL;
+}
+
+int devices_make(Mounts *m, Error *e)
+{
+    const Config *c = m->config;
+    char name[24];
+
+    if (c->n_devices == 0 || !config_new(c, NS_USER))
+        return 0;
+    m->nodes = filesystem_for_nodes(c->mount_label);
+    if (m->nodes < 0)
+        return 0; /* what is missing is told when mounts are made */
+    for (size_t i = 0; i < c->n_devices; i++) {
+        const ConfigDevice *d = &c->devices[i];
+        uint32_t uid, gid;
+
+        if (d->type == S_IFIFO)
+            continue;
+        if (outside(c->uid_map, c->n_uid_map, d->uid, &uid) < 0 || outside(c->gid_map, c->n_gid_map, d->gid, &gid) < 0)
+            return error_setf(e, -EINVAL, "device %s: its owner %u:%u has no place in the user namespace", d->path,
+                              d->uid, d->gid);
+        node_name(name, i);
+        if (mknodat(m->nodes, name, d->type | 0600, d->number) < 0) {
+            if (errno != EPERM)
+                return error_errnof(e, -errno, "device %s: cannot be made", d->path);
+            fd_closep(&m->nodes); /* in a user namespace of an engine's nobody can */
+            return 0;
+        }
+        if (fchownat(m->nodes, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(m->nodes, name, d->mode, 0) < 0)
+            return error_errnof(e, -errno, "device %s: owner and mode", d->path);
+    }
+    return 0;
+}
+
+/* A file of a detached mount cannot be cloned before Linux 6.15, so it is attached for that moment: over the root, which is open, and so is not covered for us. */
+static int attach_made(const Mounts *m, Error *e)
+{
+    _cleanup_close_ int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const Config *c = m->config;
+    int r = cwd < 0 ? -errno : rootfs_attach(m->nodes, m->root);
+    char name[24];
+
+    if (r < 0)
+        return error_errnof(e, r, "devices");
+    for (size_t i = 0; i < c->n_devices && r >= 0; i++) {
+        _cleanup_close_ int tree = -EBADF;
+
+        if (c->devices[i].type == S_IFIFO)
+            continue;
+        tree = open_tree(m->nodes, node_name(name, i), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+        r = tree < 0 ? error_errnof(e, -errno, "device %s", c->devices[i].path)
+                     : attach(m, tree, c->devices[i].path, e);
+    }
+    if (r >= 0 && (fchdir(m->nodes) < 0 || umount2(".", MNT_DETACH) < 0 || fchdir(cwd) < 0))
+        r = error_errnof(e, -errno, "devices");
+    return r;
 }
 
 /* The directory that holds `path`, and the last component. */
@@ -149,8 +233,10 @@ int devices_apply(Mounts *m, Error *e)
         if (!configured(c, d.path) && (r = one_device(m, &d, e)) < 0)
             return r;
     }
+    if (m->nodes >= 0 && (r = attach_made(m, e)) < 0)
+        return r;
     for (size_t i = 0; i < c->n_devices; i++)
-        if ((r = one_device(m, &c->devices[i], e)) < 0)
+        if ((m->nodes < 0 || c->devices[i].type == S_IFIFO) && (r = one_device(m, &c->devices[i], e)) < 0)
             return r;
     return make_links(m, e);
 }

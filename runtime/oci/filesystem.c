@@ -116,17 +116,27 @@ int filesystem_change(int mount, const ConfigMount *c, Error *e)
     return r < 0 ? error_errnof(e, r, "mount %s: remount: the file system refuses its options", c->destination) : 0;
 }
 
-int filesystem_empty(const char *label)
+static int small_tmpfs(const char *label, const char *size, const char *inodes, const char *mode, unsigned attributes)
 {
     _cleanup_close_ int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
     int fd;
 
-    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "size", "0", 0) < 0 ||
-        fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "2", 0) < 0 ||
-        fsconfig(fs, FSCONFIG_SET_STRING, "mode", "555", 0) < 0 ||
+    if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "size", size, 0) < 0 ||
+        fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", inodes, 0) < 0 ||
+        fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode, 0) < 0 ||
         (label && fsconfig(fs, FSCONFIG_SET_STRING, "context", label, 0) < 0) ||
         fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         return -errno;
-    fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | attributes);
     return fd < 0 ? -errno : fd;
+}
+
+int filesystem_for_nodes(const char *label)
+{
+    return small_tmpfs(label, "64k", "0", "755", 0);
+}
+
+int filesystem_empty(const char *label)
+{
+    return small_tmpfs(label, "0", "2", "555", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV);
 }

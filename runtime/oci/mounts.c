@@ -21,6 +21,7 @@ int mounts_init(Mounts *m, const Config *config, int bundle, Error *e)
                   .shared_users = !config->namespaces[NS_USER].wanted,
                   .root = -EBADF,
                   .null = -EBADF,
+                  .nodes = -EBADF,
                   .proc = -EBADF,
                   .sys = -EBADF,
                   .sources = calloc(config->n_mounts + 1, sizeof(int)),
@@ -41,6 +42,7 @@ void mounts_close_sources(Mounts *m)
         fd_closep(&m->idmaps[i]);
     }
     fd_closep(&m->null);
+    fd_closep(&m->nodes);
     fd_closep(&m->proc);
     fd_closep(&m->sys);
 }

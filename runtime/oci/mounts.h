@@ -8,6 +8,7 @@
  * Calling sequence, in the process that will be the container, in its mount namespace:
  *
  *     mounts_open_idmaps()    by the runtime, which may still make user namespaces
+ *     devices_make()          by a privileged runtime, for a container with a user namespace, in which nobody can
  *     mounts_open_sources()   before the propagation of the host's mounts is changed; or earlier, by the runtime, when the container's user
  *                             namespace could not reach the sources
  *     mounts_open_root()      the bundle's root as a mount of its own, attached where it lies
@@ -28,12 +29,13 @@ typedef struct Mounts {
     int *read_only;    /* mounts that mounts_seal() makes so, else -EBADF */
     int *idmaps;       /* a user namespace for each mount with mapped owners, else -EBADF */
     int null;          /* the host's /dev/null */
+    int nodes;         /* a detached tmpfs with the devices of config.json as "0", "1", …; or -EBADF */
     int proc, sys;     /* what was mounted on /proc and /sys, whatever these names lead to by now; else -EBADF */
 } Mounts;
 
 #define MOUNTS_INIT                                                                                                    \
     {                                                                                                                  \
-        .bundle = -EBADF, .root = -EBADF, .null = -EBADF, .proc = -EBADF, .sys = -EBADF                                \
+        .bundle = -EBADF, .root = -EBADF, .null = -EBADF, .nodes = -EBADF, .proc = -EBADF, .sys = -EBADF               \
     }
 
 /* Takes over the fd of the bundle. */
@@ -43,6 +45,7 @@ void mounts_done(Mounts *m);
 void mounts_close_sources(Mounts *m);
 
 int mounts_open_idmaps(Mounts *m, Error *e);
+int devices_make(Mounts *m, Error *e);
 int mounts_open_sources(Mounts *m, Error *e);
 int mounts_open_root(Mounts *m, Error *e);
 int mounts_apply(Mounts *m, Error *e);

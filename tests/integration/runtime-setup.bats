@@ -196,6 +196,33 @@ pipe
 pts/ptmx"
 }
 
+@test "devices in a user namespace have the owner and mode asked for, the host's own cannot be changed" {
+    local before
+    before=$(stat -c '%a %u %g' /dev/null)
+    config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 0, size: 65536}] |
+        .linux.gidMappings = .linux.uidMappings | .process.capabilities = {bounding: ["CAP_FOWNER"], effective: ["CAP_FOWNER"], permitted: ["CAP_FOWNER"]} |
+        .linux.devices = [{path: "/dev/mine", type: "c", major: 1, minor: 5, uid: 10, gid: 11, fileMode: 111}, {path: "/dev/pipe", type: "p", fileMode: 416},
+            {path: "/subdir/zero/", type: "c", major: 1, minor: 5}] | .linux.resources.devices = [{allow: true, access: "rwm"}]'
+    script 'stat -c "%a %u:%g %t:%T" /dev/mine /subdir/zero; test -p /dev/pipe; head -c 3 /subdir/zero | wc -c; echo x >/dev/null; chmod 600 /dev/null 2>&1'
+    run_container
+    [ "$output" = "157 10:11 1:5
+666 0:0 1:5
+3
+chmod: /dev/null: Read-only file system" ]
+    [ "$(stat -c '%a %u %g' /dev/null)" = "$before" ]
+    [ -z "$(ls "$bundle/rootfs/0" 2>/dev/null)" ]
+    config '.linux.devices[0].uid = 70000'
+    run_container
+    [ "$status" -eq 1 ]
+    [ "$output" = "moss-runtime: device /dev/mine: its owner 70000:11 has no place in the user namespace" ]
+}
+
+@test "a device may be named with a slash behind it" {
+    config '.linux.devices = [{path: "/zero/", type: "c", major: 1, minor: 5}]'
+    script 'test -c /zero && echo there'
+    expect there
+}
+
 @test "device rules are enforced" {
     config '.process.capabilities = {bounding: ["CAP_MKNOD"], permitted: ["CAP_MKNOD"], effective: ["CAP_MKNOD"]}'
     script 'mknod /tmp/fuse c 10 229; (: </tmp/fuse) 2>/dev/null || echo no; cat /dev/null; head -c 1 /dev/zero | tr "\0" z'

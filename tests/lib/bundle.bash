@@ -10,7 +10,7 @@ bundle_setup() {
     bundle=$BATS_TEST_TMPDIR/bundle containers=$BATS_TEST_TMPDIR/containers host=$BATS_TEST_TMPDIR/host
     mkdir -p "$bundle/rootfs"/{bin,dev,etc,proc,sys,tmp} "$host"
     cp /bin/busybox "$bundle/rootfs/bin/"
-    for applet in cat dd echo env false grep head hostname id ls mkdir mount mknod ps pwd readlink sh sleep stat touch tr true tty uniq; do
+    for applet in cat dd echo env false grep head hostname id ls mkdir mount mknod ps pwd readlink sh sleep stat touch tr true tty uniq wc chmod; do
         ln -s busybox "$bundle/rootfs/bin/$applet"
     done
     echo secret >"$host/canary"
