@@ -96,7 +96,7 @@ json_t *cmd_describe(const Container *c);
 /* A Warner of the Cli's: a record in --log or, if there is none, a line on standard error. */
 void cmd_warn(void *cli, const char *text);
 
-/* Prints a value and releases it. */
-int cmd_print(json_t *value, Error *e);
+/* Prints a value, JSON_INDENT(2) or JSON_COMPACT in one line, and releases it. */
+int cmd_print(json_t *value, size_t flags, Error *e);
 
 #endif

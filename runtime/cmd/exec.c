@@ -218,12 +218,11 @@ static int derive(const Config *config, const Options *o, json_t **ret, Error *e
     return r;
 }
 
-static int run(const Cli *cli, Options *o, Error *e)
+static int run(const Cli *cli, Options *o, json_t **object, Error *e)
 {
     _cleanup_(container_done) Container c = {.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
     _cleanup_(config_process_done) ConfigProcess process = {};
     _cleanup_(config_freep) Config *config = NULL;
-    _cleanup_json_ json_t *object = NULL;
     Runtime rt;
     int r;
 
@@ -233,14 +232,11 @@ static int run(const Cli *cli, Options *o, Error *e)
     fd_closep(&rt.root);
     if (r < 0 || (r = container_config(&c, &config, e)) < 0)
         return r;
-    r = o->process ? config_read_object(o->process, &object, e) : derive(config, o, &object, e);
-    if (r < 0 && o->process)
-        return error_wrapf(e, r, "--process");
-    if (r < 0)
+    if (!*object && (r = derive(config, o, object, e)) < 0)
         return r;
     if (o->tty)
-        json_object_set_new(object, "terminal", json_true());
-    r = config_process_parse(object, o->process ? o->process : "exec", &process, e);
+        json_object_set_new(*object, "terminal", json_true());
+    r = config_process_parse(*object, o->process ? o->process : "exec", &process, e);
     if (r < 0)
         return r;
     o->exec.process = &process;
@@ -249,13 +245,16 @@ static int run(const Cli *cli, Options *o, Error *e)
 
 int verb_exec(Cli *cli, int argc, char **argv, Error *e)
 {
+    _cleanup_json_ json_t *object = NULL;
     Options o = {};
     int r;
 
     cli->failure = 255; /* so that it is not taken for the program's own */
     o.exec.caller.warner = (Warner){cmd_warn, cli};
-    if ((r = parse(&o, argc, argv, e)) < 0 || (r = guard_self(cli->argv, e)) < 0 ||
-        (r = container_take_fds(&o.exec.caller.preserve_fds, e)) < 0)
+    if ((r = parse(&o, argc, argv, e)) < 0 || (r = guard_self(cli->argv, e)) < 0)
         return r;
-    return run(cli, &o, e);
+    if (o.process && (r = config_read_object(o.process, &object, e)) < 0) /* which may be an fd of the caller's */
+        return error_wrapf(e, r, "--process");
+    r = container_take_fds(&o.exec.caller.preserve_fds, e);
+    return r < 0 ? r : run(cli, &o, &object, e);
 }

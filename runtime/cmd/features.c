@@ -89,5 +89,5 @@ int verb_features(Cli *cli _unused_, int argc, char **argv, Error *e)
                                "1.3.0", "hooks", names(hook_names, HOOK_MAX), "mountOptions", mount_options(), "linux",
                                linux_features(), "annotations", annotations(), "potentiallyUnsafeConfigAnnotations",
                                names(unsafe, ARRAY_SIZE(unsafe))),
-                     e);
+                     JSON_INDENT(2), e);
 }

@@ -93,7 +93,7 @@ int verb_list(Cli *cli, int argc, char **argv, Error *e)
     if (r < 0)
         return r;
     if (as_json && !quiet)
-        return cmd_print(TAKE_PTR(all), e);
+        return cmd_print(TAKE_PTR(all), JSON_COMPACT, e);
     if (!quiet)
         printf("%-24s %-8s %-8s %-32s %s\n", "ID", "PID", "STATUS", "CREATED", "BUNDLE");
     json_array_foreach (all, i, o) {
@@ -198,5 +198,5 @@ int verb_ps(Cli *cli, int argc, char **argv, Error *e)
     list = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(list, json_integer(pids[i]));
-    return cmd_print(list, e);
+    return cmd_print(list, JSON_COMPACT, e);
 }

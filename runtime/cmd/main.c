@@ -87,11 +87,11 @@ int cmd_number(const char *option, const char *text, int64_t min, int64_t max, i
     return 0;
 }
 
-int cmd_print(json_t *value, Error *e)
+int cmd_print(json_t *value, size_t flags, Error *e)
 {
     _cleanup_json_ json_t *v = value;
 
-    if (!v || json_dumpf(v, stdout, JSON_INDENT(2)) < 0 || putchar('\n') < 0 || fflush(stdout) != 0)
+    if (!v || json_dumpf(v, stdout, flags) < 0 || putchar('\n') < 0 || fflush(stdout) != 0)
         return error_errnof(e, v ? -EIO : -ENOMEM, "cannot print the result");
     return 0;
 }

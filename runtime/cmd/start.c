@@ -65,7 +65,7 @@ static int print_state(const Runtime *rt, const char *id, Error *e)
     _cleanup_(container_done) Container c = {.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
     int r = container_open(rt, id, false, &c, e);
 
-    return r < 0 ? r : cmd_print(cmd_describe(&c), e);
+    return r < 0 ? r : cmd_print(cmd_describe(&c), JSON_INDENT(2), e);
 }
 
 int verb_state(Cli *cli, int argc, char **argv, Error *e)

@@ -72,7 +72,17 @@ static int mount_dev_console(int root, int peer, Error *e)
     return r < 0 ? error_errnof(e, r, "/dev/console") : 0;
 }
 
-int console_setup(const ConfigProcess *p, int root, int socket, bool dev_console, Error *e)
+static int end_lines_plainly(int tty)
+{
+    struct termios modes;
+
+    if (tcgetattr(tty, &modes) < 0)
+        return -errno;
+    modes.c_oflag &= ~(tcflag_t) ONLCR;
+    return tcsetattr(tty, TCSANOW, &modes) < 0 ? -errno : 0;
+}
+
+int console_setup(const ConfigProcess *p, int root, int socket, bool dev_console, bool plain_lines, Error *e)
 {
     struct winsize size = {.ws_row = p->console_height, .ws_col = p->console_width};
     _cleanup_close_ int master = open_master(root, e), peer = -EBADF;
@@ -85,6 +95,8 @@ int console_setup(const ConfigProcess *p, int root, int socket, bool dev_console
         return error_errnof(e, -errno, "terminal: its other end");
     if ((size.ws_row || size.ws_col) && ioctl(master, TIOCSWINSZ, &size) < 0)
         return error_errnof(e, -errno, "terminal: size");
+    if (plain_lines && (r = end_lines_plainly(peer)) < 0)
+        return error_errnof(e, r, "terminal: modes");
     r = dev_console ? mount_dev_console(root, peer, e) : 0;
     if (r < 0)
         return r;

@@ -11,8 +11,9 @@
 int console_connect(const char *path, Error *e);
 
 /* In the container: makes a pair from the devpts below `root`, sends the master over `socket`, makes the other end the
- * controlling terminal and the standard streams; with `dev_console` it is mounted on /dev/console too. */
-int console_setup(const ConfigProcess *p, int root, int socket, bool dev_console, Error *e);
+ * controlling terminal and the standard streams; with `dev_console` it is mounted on /dev/console too, with `plain_lines` a line ends as the program
+ * ends it, without a carriage return. */
+int console_setup(const ConfigProcess *p, int root, int socket, bool dev_console, bool plain_lines, Error *e);
 
 /* Takes the master that console_setup() sent. Returns an fd. */
 int console_receive(int socket, Error *e);

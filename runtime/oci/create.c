@@ -247,6 +247,7 @@ static int open_console(Creation *c, bool attended, Error *e)
         return error_setf(e, -EINVAL, "process.terminal: needs --console-socket, as nobody attends to the terminal");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return error_errnof(e, -errno, "terminal");
+    c->launch.plain_lines = !isatty(STDOUT_FILENO);
     c->console = pair[0];
     c->launch.console = pair[1];
     return 0;

@@ -108,6 +108,7 @@ static int open_console(Joining *j, const ExecOptions *o, Error *e)
         return error_setf(e, -EINVAL, "--tty: needs --console-socket, as nobody attends to the terminal");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return error_errnof(e, -errno, "terminal");
+    j->launch.plain_lines = !isatty(STDOUT_FILENO);
     j->console = pair[0];
     j->launch.console = pair[1];
     return 0;
@@ -117,7 +118,10 @@ static int prepare(Joining *j, const Container *c, Config *config, const ExecOpt
 {
     int r;
 
-    if (c->status != STATUS_RUNNING && c->status != STATUS_CREATED && !(c->status == STATUS_PAUSED && o->ignore_paused))
+    if (c->status == STATUS_PAUSED && !o->ignore_paused)
+        return error_setf(e, -EINVAL, "container \"%s\": cannot exec in a paused container (see --ignore-paused)",
+                          c->state.id);
+    if (c->status != STATUS_RUNNING && c->status != STATUS_CREATED && c->status != STATUS_PAUSED)
         return error_setf(e, -EINVAL, "cannot exec in container \"%s\": container not running: it is %s", c->state.id,
                           status_names[c->status]);
     if ((r = process_labels_check(o->process, NULL, e)) < 0)

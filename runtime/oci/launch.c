@@ -234,7 +234,8 @@ static int set_up_root(Launch *l, int sync, Error *e)
         return r;
     if (own && (r = masks_apply(&l->mounts, e)) < 0)
         return r;
-    if (l->process->terminal && own && (r = console_setup(l->process, l->mounts.root, l->console, true, e)) < 0)
+    if (l->process->terminal && own &&
+        (r = console_setup(l->process, l->mounts.root, l->console, true, l->plain_lines, e)) < 0)
         return r;
     if (own && (r = l->no_pivot ? mounts_cover_root(&l->mounts, e) : mounts_enter_root(&l->mounts, e)) < 0)
         return r;
@@ -366,7 +367,7 @@ void launch_exec(void *launch, int sync)
         fail(sync, &e);
     if (l->process->terminal) {
         root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (root < 0 || console_setup(l->process, root, l->console, false, &e) < 0)
+        if (root < 0 || console_setup(l->process, root, l->console, false, l->plain_lines, &e) < 0)
             fail(sync, &e);
         fd_closep(&root);
     }

@@ -40,6 +40,7 @@ typedef struct Launch {
     Kept kept;   /* moss-init is to be executed, not the process's program, which has no name then */
     int (*before_filter)(void *userdata, int sync, Error *e); /* see ExecOptions */
     void *userdata;
+    bool plain_lines; /* the terminal's output goes to what is none */
     bool new_keyring;
     bool no_pivot;
     bool new_session; /* setsid(2) */

@@ -267,19 +267,27 @@ console" ]
     [[ $output == *"--console-socket"* ]]
 }
 
+@test "exec takes its process from what the caller has open" {
+    script 'exec sleep 1000'
+    create_container
+    moss start "$id"
+    run moss exec --process <(echo '{"args": ["echo", "from a pipe"], "cwd": "/", "env": ["PATH=/bin"]}') "$id" </dev/null
+    [ "$output" = "from a pipe" ]
+}
+
 @test "run and exec attend to a terminal themselves" {
     config '.process.terminal = true'
     script 'tty; exit 5'
     run_container
     [ "$status" -eq 5 ]
-    [ "$(tr -d '\r' <<<"$output")" = /dev/pts/0 ]
+    [ "$output" = /dev/pts/0 ]
     config '.process.terminal = false'
     program sleep 1000
     create_container
     moss start "$id"
     run moss exec --tty "$id" sh -c 'tty; exit 6' </dev/null
     [ "$status" -eq 6 ]
-    [ "$(tr -d '\r' <<<"$output")" = /dev/pts/0 ]
+    [ "$output" = /dev/pts/0 ]
 }
 
 @test "preserved file descriptors reach the program, others do not" {
