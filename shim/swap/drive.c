@@ -273,6 +273,8 @@ int drive_rollback(Drive *d, const char *to, Error *e)
     case SWAP_DRAINING:
     case SWAP_TRYING:
     case SWAP_SERVING:
+        if (d->incarnation && (d->head.state == SWAP_TRYING || d->head.state == SWAP_SERVING))
+            drive_set_blame(d, incarnation_blame(d->incarnation));
         drive_feed(d, EVENT_ABORT, "rolled back by the operator");
         return 1;
     case SWAP_STEADY:

@@ -11,13 +11,13 @@
     ends             ends 0.3 s after that
     heart            says WATCHDOG=1 ten times a second
     heart-stops      the same, for 2 s
-    slow-end         /drain is answered, 2 s later the agent has ended, having asked for as much
+    slow-end         /drain is answered, 6 s later the agent has ended, having asked for as much
     endless-end      /drain is answered, and the agent asks for an hour again and again
     deaf             no signal ends it
     no-health        removes /opt/health
     grpc=STATUS      a gRPC health service at $GRPC_PORT that gives this number
 
-`server.py say TEXT` sends TEXT to NOTIFY_SOCKET, `server.py serve` is the HTTP server alone.
+`server.py say TEXT` sends TEXT to NOTIFY_SOCKET, `server.py serve` is the HTTP server alone, `server.py knock` waits until something listens at $PORT.
 """
 
 import json
@@ -41,7 +41,7 @@ def say(text):
 
 def end_slowly():
     say("STOPPING=1\nSTATUS=on its way out\nEXTEND_TIMEOUT_USEC=10000000")
-    time.sleep(2)
+    time.sleep(6)
     with open("/state/drained", "w") as f:
         f.write("all of it")
     os._exit(0)
@@ -165,6 +165,10 @@ if sys.argv[1:2] == ["say"]:
     sys.exit(0)
 if sys.argv[1:2] == ["serve"]:
     Tcp(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+if sys.argv[1:2] == ["knock"]:
+    while socket.socket().connect_ex(("127.0.0.1", int(os.environ["PORT"]))):
+        time.sleep(0.05)
+    sys.exit(0)
 if "deaf" in MODE:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 if "no-health" in MODE:
