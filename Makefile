@@ -64,7 +64,7 @@ ARCHIVES := $(foreach l,$(LIBRARIES),$(call archive,$(l)))
 archives = $(foreach l,$(1),$(call archive,$(l)))
 
 RUNTIME_LIBS := runtime/oci runtime/store runtime/box runtime/base
-SHIM_LIBS := shim/swap shim/probe shim/hold shim/client shim/agent runtime/store runtime/box runtime/base
+SHIM_LIBS := shim/swap shim/probe shim/hold shim/client shim/agent runtime/oci runtime/store runtime/box runtime/base
 EVOLVE_LIBS := evolve/control evolve/stage evolve/report evolve/verdict evolve/consent evolve/trial evolve/coder evolve/grade evolve/evidence \
 	evolve/ledger shim/client shim/agent runtime/store runtime/box runtime/base
 

@@ -183,7 +183,6 @@ static int make_one(int parent, const char *name)
 {
     int fd;
 
-    delegate(parent);
     if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
         return -errno;
     fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -205,6 +204,13 @@ static int next_name(const char **path, char name[static NAME_MAX + 1])
     return streq(name, ".") || streq(name, "..") ? -EINVAL : n > 0;
 }
 
+int cgroup_make_plain(int parent, const char *name, Error *e)
+{
+    int fd = make_one(parent, name);
+
+    return fd < 0 ? error_errnof(e, fd, "cannot make cgroup %s", name) : fd;
+}
+
 int cgroup_make(int parent, const char *path, Error *e)
 {
     _cleanup_close_ int at = -EBADF;
@@ -218,8 +224,10 @@ int cgroup_make(int parent, const char *path, Error *e)
     if (r < 0)
         return error_setf(e, r, "cgroup %s: \"%s\" is no name of a cgroup", path, name);
     for (p = path; next_name(&p, name) > 0;) {
-        int fd = make_one(at >= 0 ? at : parent, name);
+        int above = at >= 0 ? at : parent, fd;
 
+        delegate(above);
+        fd = make_one(above, name);
         if (fd < 0)
             return error_errnof(e, fd, "cannot make cgroup %s", path);
         fd_closep(&at);

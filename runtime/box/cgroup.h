@@ -27,6 +27,10 @@ int cgroup_path_of(pid_t pid, char **ret, Error *e);
  * O_PATH|O_DIRECTORY fd. */
 int cgroup_make(int parent, const char *path, Error *e);
 
+/* Makes (or opens) one name below `parent`, which may have processes itself: no controller is passed on, as with some of them no process could live below such a
+ * cgroup then ("domain invalid"). Returns an fd as above. */
+int cgroup_make_plain(int parent, const char *name, Error *e);
+
 /* Is `controller` ("memory", "pids", …) there for this cgroup? */
 bool cgroup_has(int cgroup, const char *controller);
 

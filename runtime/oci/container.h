@@ -4,6 +4,7 @@
 
 /* The life of a container, a function for each command of the runtime. All take the lock of the container while they change it. */
 
+#include "process.h"
 #include "resources.h"
 #include "state.h"
 
@@ -72,13 +73,6 @@ void container_done(Container *c);
 int container_pids(const Container *c, pid_t **ret, size_t *ret_n, Error *e);
 
 int container_freeze(const Runtime *rt, const char *id, bool freeze, Error *e);
-
-/* A process for whoever goes on to watch it. */
-typedef struct Executed {
-    pid_t pid;
-    int pidfd;
-    int listener; /* what options.before_filter has sent with sync_send_listener(), or -EBADF */
-} Executed;
 
 typedef struct ExecOptions {
     Caller caller;

@@ -153,8 +153,7 @@ static int lend_streams(const KeptContainer *k, int output, int saved[static 3],
     return 0;
 }
 
-int kept_container_exec(const KeptContainer *k, const KeptExec *exec, pid_t *ret_pid, int *ret_pidfd, int *ret_listener,
-                        Error *e)
+int kept_container_exec(const KeptContainer *k, const KeptExec *exec, Executed *ret, Error *e)
 {
     ConfigProcess p = k->config->process;
     _cleanup_free_ const char **env = merge(exec->env, p.env);
@@ -166,7 +165,6 @@ int kept_container_exec(const KeptContainer *k, const KeptExec *exec, pid_t *ret
                      .before_filter = exec->before_filter,
                      .userdata = exec->userdata};
     int saved[3] = {-EBADF, -EBADF, -EBADF}, r;
-    Executed child;
 
     if (!env)
         return error_errnof(e, -ENOMEM, "%s", exec->argv[0]);
@@ -183,12 +181,7 @@ int kept_container_exec(const KeptContainer *k, const KeptExec *exec, pid_t *ret
     p.initial_cpus = NULL; /* it would be our own */
     r = lend_streams(k, exec->output, saved, e);
     if (r >= 0)
-        r = container_exec_watched(&k->container, k->config, &o, &child, e);
+        r = container_exec_watched(&k->container, k->config, &o, ret, e);
     restore_streams(saved);
-    if (r < 0)
-        return r;
-    *ret_pid = child.pid;
-    *ret_pidfd = child.pidfd;
-    *ret_listener = child.listener;
-    return 0;
+    return r;
 }

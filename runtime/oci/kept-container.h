@@ -9,10 +9,9 @@
 
 #include <sys/types.h>
 
-#include "runtime/base/error.h"
+#include "process.h"
 
 typedef struct KeptContainer KeptContainer;
-struct Executed; /* container.h */
 
 /* `state_dir`: the container's directory of state. -ESRCH: its first process has ended. */
 int kept_container_open(const char *state_dir, KeptContainer **ret, Error *e);
@@ -36,13 +35,12 @@ typedef struct KeptExec {
     const char *cgroup; /* below the container's */
     int output;         /* for its standard output and error, instead of the container's; or -EBADF */
     /* See ExecOptions in container.h. */
-    int (*born)(void *userdata, const struct Executed *child, Error *e);
+    int (*born)(void *userdata, const Executed *child, Error *e);
     int (*before_filter)(void *userdata, int sync, Error *e);
     void *userdata;
 } KeptExec;
 
-/* 0: the program runs; see container_exec_watched(). */
-int kept_container_exec(const KeptContainer *k, const KeptExec *exec, pid_t *ret_pid, int *ret_pidfd, int *ret_listener,
-                        Error *e);
+/* As container_exec_watched(). */
+int kept_container_exec(const KeptContainer *k, const KeptExec *exec, Executed *ret, Error *e);
 
 #endif

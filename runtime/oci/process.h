@@ -9,6 +9,13 @@
 #include "runtime/box/caps.h"
 #include "runtime/box/seccomp.h"
 
+/* A process for whoever goes on to watch it. */
+typedef struct Executed {
+    pid_t pid;
+    int pidfd;
+    int listener; /* what before_filter has sent with sync_send_listener(), or -EBADF */
+} Executed;
+
 /* Scheduling, I/O priority, resource limits. */
 int process_limits(const ConfigProcess *p, Error *e);
 

@@ -23,13 +23,14 @@ typedef struct Options {
     const char *store;
     bool json, foreground, no_rehearsal;
     const char *agent, *argument; /* behind the agent, where the verb takes one */
-    const char *to;
+    const char *to, *container;
 } Options;
 
 static const char usage_text[] =
     "usage: moss-shim VERB NAME [options]\n"
     "\n"
     "  start NAME [--foreground]        keep the agent; returns when it is ready\n"
+    "  start NAME --container DIR       the same in the container of an engine: for moss-runtime\n"
     "  status NAME [--json]\n"
     "  swap NAME GENERATION [--json] [--no-rehearsal]\n"
     "  rollback NAME [--to GENERATION] [--json]\n"
@@ -121,8 +122,13 @@ static int start_daemon(ServeSpec *spec)
 static int start(const Options *o, bool resume, const Side *to)
 {
     Start s = {-EBADF};
-    ServeSpec spec = {
-        .store_path = o->store, .agent = o->agent, .resume = resume, .to = to, .started = on_started, .userdata = &s};
+    ServeSpec spec = {.store_path = o->store,
+                      .agent = o->agent,
+                      .container = o->container,
+                      .resume = resume,
+                      .to = to,
+                      .started = on_started,
+                      .userdata = &s};
     Error e = {};
 
     if (!o->foreground)
@@ -411,10 +417,15 @@ static int run_verb(int argc, char **argv, Options *o)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"store", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
-        {"foreground", no_argument, NULL, 'f'},  {"no-rehearsal", no_argument, NULL, 'n'},
-        {"to", required_argument, NULL, 't'},    {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},     {NULL, 0, NULL, 0},
+        {"store", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},
+        {"foreground", no_argument, NULL, 'f'},
+        {"no-rehearsal", no_argument, NULL, 'n'},
+        {"to", required_argument, NULL, 't'},
+        {"container", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
     };
     _cleanup_free_ char *store = store_default_path();
     Options o = {.store = store};
@@ -431,6 +442,8 @@ int main(int argc, char **argv)
             o.no_rehearsal = true;
         else if (c == 't')
             o.to = optarg;
+        else if (c == 'c')
+            o.container = optarg;
         else if (c == 'h')
             return fputs(usage_text, stdout) < 0;
         else if (c == 'V')

@@ -367,6 +367,10 @@ static int listen_all(Server *s, Error *e)
 static int begin(Server *s, Error *e)
 {
     drive_recover(s->drive);
+    if (s->spec->container && !s->over)
+        report(
+            s, 0,
+            NULL); /* engines wait for no gate; and of a halted agent the container stays, for the operator to recover */
     if (drive_head(s->drive)->state != SWAP_HALTED)
         return 0;
     if (s->spec->resume)
@@ -382,6 +386,7 @@ static int run(Server *s, Error *e)
                       .agent = s->agent,
                       .agent_dir = s->agent_dir,
                       .run_dir = s->run_dir,
+                      .engine = s->spec->container,
                       .settled = on_settled,
                       .progress = on_progress,
                       .ended = on_ended,
@@ -389,7 +394,7 @@ static int run(Server *s, Error *e)
                       .userdata = s};
     int r;
 
-    if (s->spec->stop && !drive_exists(s->agent, s->agent_dir))
+    if (s->spec->stop && !drive_exists(s->agent, s->agent_dir, s->run_dir))
         return error_setf(e, -ENOENT, "agent \"%s\" is not running", s->spec->agent);
     r = drive_new(&spec, &s->drive, e);
     if (r < 0)

@@ -13,6 +13,8 @@
 
 typedef struct ServeSpec {
     const char *store_path, *agent;
+    const char *
+        container; /* an engine's, just started: directory of its state. `started` comes as soon as the agent was. NULL: none */
     bool resume;    /* leave HALTED… */
     const Side *to; /* …on this side; NULL: on what is current */
     bool stop;      /* end what an earlier shim left; -ENOENT: nothing */

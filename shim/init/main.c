@@ -20,6 +20,8 @@ typedef struct Init {
     int kept[INIT_TAGS_MAX];
     bool ended; /* the process of kept[INIT_TAG_AGENT], with this wait status */
     int status;
+    bool leaves; /* with this exit status */
+    int exit_status;
 } Init;
 
 /* ---- children ---- */
@@ -41,6 +43,12 @@ static void reap(Init *init)
     reap_agent(init);
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
+}
+
+static void leave(Init *init, int exit_status)
+{
+    init->leaves = true;
+    init->exit_status = exit_status;
 }
 
 /* ---- the shim ---- */
@@ -97,6 +105,12 @@ static int serve(Init *init)
         reap_agent(init);
         return init->ended ? answer(init, INIT_EXITED, (uint32_t) init->status, -EBADF)
                            : answer(init, INIT_END, 0, -EBADF);
+    case INIT_LEAVE:
+        reap_agent(init);
+        leave(init, !init->ended                ? 0
+                    : WIFSIGNALED(init->status) ? 128 + WTERMSIG(init->status)
+                                                : WEXITSTATUS(init->status));
+        return 0;
     default:
         return -EINVAL;
     }
@@ -125,10 +139,42 @@ static void take_connection(Init *init)
     init->shim = fd;
 }
 
+/* ---- signals ---- */
+
+static bool means_end(int sig)
+{
+    return sig == SIGTERM || sig == SIGINT || sig == SIGQUIT || sig == SIGHUP || sig == SIGPWR || sig == SIGRTMIN + 3;
+}
+
+/* Senders in the container have a pid here; what they want is nobody's business. The kernel's own come from a terminal. */
+static bool from_outside(const struct signalfd_siginfo *si)
+{
+    return si->ssi_pid == 0 || si->ssi_code == SI_KERNEL;
+}
+
+static void pass_on(Init *init, int sig)
+{
+    if (init->shim >= 0 && answer(init, INIT_SIGNAL, (uint32_t) sig, -EBADF) == 0)
+        return;
+    if (means_end(sig))
+        leave(init, 128 + sig);
+}
+
+static void read_signals(Init *init)
+{
+    struct signalfd_siginfo si;
+
+    while (read(init->signals, &si, sizeof(si)) == (ssize_t) sizeof(si)) {
+        if (si.ssi_signo == SIGCHLD)
+            reap(init);
+        else if (from_outside(&si))
+            pass_on(init, (int) si.ssi_signo);
+    }
+}
+
 static int run(Init *init)
 {
-    for (;;) {
-        struct signalfd_siginfo si;
+    while (!init->leaves) {
         struct pollfd p[] = {
             {.fd = init->signals, .events = POLLIN},
             {.fd = init->listener, .events = POLLIN},
@@ -140,13 +186,12 @@ static int run(Init *init)
         /* First what the shim said, however it came to be that it is gone: a process runs only after the message that names it was sent, so that
          * whatever can be reaped below has been named by now. */
         serve_all(init);
-        if (p[0].revents) {
-            (void) !read(init->signals, &si, sizeof(si));
-            reap(init);
-        }
+        if (p[0].revents)
+            read_signals(init);
         if (p[1].revents)
             take_connection(init);
     }
+    return init->exit_status;
 }
 
 int main(void)
@@ -161,8 +206,6 @@ int main(void)
         init.kept[i] = -EBADF;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    sigemptyset(&all);
-    sigaddset(&all, SIGCHLD);
     init.signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
     return init.signals < 0 ? 1 : run(&init);
 }

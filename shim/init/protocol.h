@@ -10,8 +10,14 @@
  *   INIT_KEEP tag + fd     keep it under this tag, in place of an older one
  *   INIT_FORGET tag        answered with INIT_END: it is closed, so that its address is free
  *   INIT_GIVE              answered with one INIT_KEPT tag + fd for each, then INIT_END
+ *   INIT_LEAVE             end, and with you the container, with the exit status of that process
  *   INIT_ASK               answered with INIT_EXITED, whose tag is the wait status of the process that INIT_TAG_AGENT names, or with INIT_END: it runs, or how it
  *                          ended is not known
+ *
+ * moss-init says by itself
+ *
+ *   INIT_SIGNAL signal     somebody outside of the container has sent it this signal: an engine, to the first process of its container. Where no shim is connected it
+ *                          ends at those that mean an end.
  *
  * Neither side ever waits for the other with a send: a socket that is full is a failure, and moss-init then drops the connection; what was sent on it
  * before is done all the same. */
@@ -32,7 +38,7 @@ enum {
     INIT_TAGS_MAX,
 };
 
-enum { INIT_KEEP = 1, INIT_FORGET, INIT_GIVE, INIT_KEPT, INIT_END, INIT_ASK, INIT_EXITED };
+enum { INIT_KEEP = 1, INIT_FORGET, INIT_GIVE, INIT_KEPT, INIT_END, INIT_ASK, INIT_EXITED, INIT_LEAVE, INIT_SIGNAL };
 
 typedef struct InitMessage {
     uint32_t op;

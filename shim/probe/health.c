@@ -217,6 +217,12 @@ static void judge(Health *h, unsigned which, uint64_t now, bool ok)
     }
 }
 
+void health_skip(Health *h, unsigned which, uint64_t now)
+{
+    h->probes[which].running = false;
+    h->probes[which].next_at = now + pause_after(h, which, false);
+}
+
 void health_result(Health *h, unsigned which, uint64_t now, bool ok, const char *why)
 {
     HealthProbe *p = &h->probes[which];

@@ -63,6 +63,8 @@ void health_adopt(Health *h, const Agent *agent, bool passed, bool announced, ui
 /* The next probe that is due, and when (which may have passed); false: none, all run. */
 bool health_next(const Health *h, unsigned *ret_which, uint64_t *ret_at);
 void health_begin(Health *h, unsigned which);
+/* It could not be run to its end, through no fault of the agent's. */
+void health_skip(Health *h, unsigned which, uint64_t now);
 void health_result(Health *h, unsigned which, uint64_t now, bool ok, const char *why);
 
 void health_announced(Health *h, uint64_t now);

@@ -148,17 +148,22 @@ int carry_parse(char *text, Carry *ret, Error *e)
     return 0;
 }
 
-int carry_list(pid_t pid, Carry *ret, Error *e)
+int carry_open(pid_t pid, Error *e)
 {
-    _cleanup_close_ int fd = -EBADF;
-    _cleanup_free_ char *text = NULL;
     char path[48];
-    int r;
+    int fd;
 
     snprintf(path, sizeof(path), "/proc/%d/mountinfo", (int) pid);
     fd = open(path, O_RDONLY | O_CLOEXEC);
-    r = fd < 0 ? -errno : file_read_fd(fd, MOUNTINFO_MAX, &text, NULL);
-    return r < 0 ? error_errnof(e, r, "%s", path) : carry_parse(text, ret, e);
+    return fd < 0 ? error_errnof(e, -errno, "%s", path) : fd;
+}
+
+int carry_list(int mountinfo, Carry *ret, Error *e)
+{
+    _cleanup_free_ char *text = NULL;
+    int r = file_read_fd(mountinfo, MOUNTINFO_MAX, &text, NULL);
+
+    return r < 0 ? error_errnof(e, r, "mounts of the container") : carry_parse(text, ret, e);
 }
 
 /* ---- the container ---- */
@@ -196,10 +201,17 @@ static int take(Carried *m, Error *e)
     return m->mnt < 0 ? error_errnof(e, -errno, "mount at %s", m->path) : 0;
 }
 
-int carry_take(Carry *c, const char *state_path, Error *e)
+static bool listed(const char *const *list, const char *path)
+{
+    while (*list && !streq(*list, path))
+        list++;
+    return *list;
+}
+
+int carry_take(Carry *c, const char *const *except, Error *e)
 {
     for (size_t i = 0; i < c->n; i++) {
-        int r = streq(c->list[i].path, state_path) ? 0 : take(&c->list[i], e);
+        int r = listed(except, c->list[i].path) ? 0 : take(&c->list[i], e);
 
         if (r < 0)
             return r;

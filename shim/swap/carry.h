@@ -4,9 +4,10 @@
 
 /* The mounts of an engine's container that stay when its root is replaced: all that is mounted directly on that root, with what lies below.
  *
- *     carry_list(pid, &carry, e)        on the host: which they are
+ *     fd = carry_open(pid, e)           on the host: the first process's list of mounts
+ *     carry_list(fd, &carry, e)         which they are now
  *     carry_check(&carry, state, e)     before the first time only: none is in the way of the state volume
- *     carry_take(&carry, state, e)      in the container, where the old root is still "/": copies, all but the state volume
+ *     carry_take(&carry, ours, e)       in the container, where the old root is still "/": copies, of all but what MOSS mounts itself
  *     carry_attach(&carry, root, e)     where the new root covers it: at the same places
  *     carry_done(&carry)
  *
@@ -28,9 +29,10 @@ typedef struct Carry {
     size_t n;
 } Carry;
 
-int carry_list(pid_t pid, Carry *ret, Error *e);
+int carry_open(pid_t pid, Error *e);
+int carry_list(int mountinfo, Carry *ret, Error *e);
 int carry_check(const Carry *c, const char *state_path, Error *e);
-int carry_take(Carry *c, const char *state_path, Error *e);
+int carry_take(Carry *c, const char *const *except, Error *e);
 int carry_attach(const Carry *c, int root, Error *e);
 void carry_done(Carry *c);
 

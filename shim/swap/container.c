@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "container_child.h"
+#include "engine.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
@@ -19,6 +20,8 @@
 #include "runtime/base/socket.h"
 #include "runtime/box/cgroup.h"
 #include "runtime/box/userns.h"
+#include "runtime/oci/kept-container.h"
+#include "runtime/oci/kept.h"
 #include "shim/init/protocol.h"
 #include "veth.h"
 
@@ -29,6 +32,10 @@
 Container *container_free(Container *c)
 {
     if (c) {
+        loop_cancel(&c->end_source);
+        loop_cancel(&c->init_source);
+        loop_cancel(&c->signal_timer);
+        kept_container_free(c->engine);
         fd_closep(&c->pidfd);
         fd_closep(&c->init);
         fd_closep(&c->userns);
@@ -93,6 +100,11 @@ static int make_cgroups(Container *c, Error *e)
     return c->cgroup_probe < 0 ? c->cgroup_probe : 0;
 }
 
+static int make_leaf(const Container *c, const char *name, Error *e)
+{
+    return c->engine ? cgroup_make_plain(c->cgroup, name, e) : cgroup_make(c->cgroup, name, e);
+}
+
 int container_clear(Container *c, int *leaf, Error *e)
 {
     const char *name = leaf == &c->cgroup_agent ? "agent" : "probe";
@@ -100,7 +112,7 @@ int container_clear(Container *c, int *leaf, Error *e)
 
     if (r < 0)
         return r;
-    fd = cgroup_make(c->cgroup, name, e);
+    fd = make_leaf(c, name, e);
     if (fd < 0)
         return fd;
     fd_closep(leaf);
@@ -158,15 +170,21 @@ static int let_go(int channel, Error *e)
     return error_setf(e, theirs.code, "%s", theirs.text);
 }
 
+static int watch_init(Container *c, Error *e);
+
 static int connect_init(Container *c, Error *e)
 {
-    int fd = socket_connect_at(c->run_dir, INIT_SOCKET);
+    int fd = c->engine ? socket_connect_at(kept_container_dir(c->engine), KEPT_SOCKET)
+                       : socket_connect_at(c->run_dir, INIT_SOCKET);
 
     if (fd < 0)
         return error_errnof(e, fd == -ECONNREFUSED ? -ENOENT : fd, "moss-init does not answer");
+    loop_cancel(&c->init_source);
     fd_closep(&c->init);
     c->init = fd;
-    return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? error_errnof(e, -errno, "moss-init") : 0;
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        return error_errnof(e, -errno, "moss-init");
+    return c->loop ? watch_init(c, e) : 0;
 }
 
 static int start(const ContainerSpec *spec, Container *c, Error *e)
@@ -195,7 +213,7 @@ static int start(const ContainerSpec *spec, Container *c, Error *e)
     return r < 0 ? r : connect_init(c, e);
 }
 
-int container_create(const ContainerSpec *spec, int run_dir, Container **ret, Error *e)
+int container_make(const ContainerSpec *spec, int run_dir, Container **ret, Error *e)
 {
     _cleanup_(container_freep) Container *c = container_new(spec, run_dir);
     int r;
@@ -264,7 +282,15 @@ int container_adopt(const ContainerSpec *spec, int run_dir, Container **ret, Err
     int r;
 
     if (!c)
-        return -ENOMEM;
+        return error_errnof(e, -ENOMEM, "container %s", spec->name);
+    if (spec->engine) {
+        if ((r = engine_attach(spec->engine, c, e)) < 0 || (r = connect_init(c, e)) < 0)
+            return r;
+        if (c->userns >= 0 && read_base(c) < 0)
+            return error_setf(e, -EOPNOTSUPP, "the container's user namespace has no root");
+        *ret = TAKE_PTR(c);
+        return 0;
+    }
     r = make_cgroups(c, e);
     if (r < 0)
         return r;
@@ -282,6 +308,61 @@ int container_adopt(const ContainerSpec *spec, int run_dir, Container **ret, Err
         return r;
     *ret = TAKE_PTR(c);
     return 0;
+}
+
+/* ---- talking to moss-init ---- */
+
+static void on_signals(uint32_t events, void *userdata)
+{
+    Container *c = userdata;
+
+    (void) events;
+    while (c->signals) {
+        int bit = __builtin_ctzll(c->signals);
+
+        c->signals &= ~(UINT64_C(1) << bit);
+        c->hooks.signalled(bit + 1, c->hooks.userdata);
+    }
+}
+
+/* From the loop: whoever asks moss-init something is in the middle of something else. */
+static void note_signal(Container *c, uint32_t sig)
+{
+    if (!c->loop || sig < 1 || sig > 64)
+        return;
+    c->signals |= UINT64_C(1) << (sig - 1);
+    if (!c->signal_timer)
+        (void) loop_timer(c->loop, 0, on_signals, c, &c->signal_timer);
+}
+
+/* moss-init drops a connection on which something went wrong; a message that never left is sent on a new one. */
+static int tell_init(Container *c, uint32_t op, unsigned tag, int fd)
+{
+    const InitMessage m = {.op = op, .tag = tag};
+    int r = socket_send_fd(c->init, &m, sizeof(m), fd);
+
+    if (r != -EPIPE && r != -ECONNRESET)
+        return r;
+    r = connect_init(c, NULL);
+    return r < 0 ? r : socket_send_fd(c->init, &m, sizeof(m), fd);
+}
+
+static int hear_init(Container *c, InitMessage *ret, int *ret_fd)
+{
+    struct pollfd p = {.fd = c->init, .events = POLLIN};
+
+    for (;;) {
+        ssize_t n;
+
+        if (poll(&p, 1, (int) (ANSWER_TIMEOUT / USEC_PER_MSEC)) <= 0)
+            return -ETIMEDOUT;
+        n = socket_receive_fd(c->init, ret, sizeof(*ret), ret_fd);
+        if (n != (ssize_t) sizeof(*ret))
+            return n < 0 ? (int) n : n == 0 ? -ECONNRESET : -EIO;
+        if (ret->op != INIT_SIGNAL)
+            return 0;
+        note_signal(c, ret->tag); /* it said that by itself */
+    }
 }
 
 int container_name(const char *what, const char *agent, int agent_dir, char ret[static 64], Error *e)
@@ -318,7 +399,13 @@ int container_destroy_name(const char *name, Error *e)
 
 int container_destroy(Container *c, Error *e)
 {
-    int r = container_destroy_name(c->name, e);
+    int r;
+
+    if (c->engine) {
+        engine_forget(c->run_dir);
+        return tell_init(c, INIT_LEAVE, 0, -EBADF);
+    }
+    r = container_destroy_name(c->name, e);
 
     if (c->pid > 0)
         (void) waitpid(c->pid, NULL, WNOHANG);
@@ -327,29 +414,6 @@ int container_destroy(Container *c, Error *e)
 }
 
 /* ---- what moss-init keeps ---- */
-
-/* moss-init drops a connection on which something went wrong; a message that never left is sent on a new one. */
-static int tell_init(Container *c, uint32_t op, unsigned tag, int fd)
-{
-    const InitMessage m = {.op = op, .tag = tag};
-    int r = socket_send_fd(c->init, &m, sizeof(m), fd);
-
-    if (r != -EPIPE && r != -ECONNRESET)
-        return r;
-    r = connect_init(c, NULL);
-    return r < 0 ? r : socket_send_fd(c->init, &m, sizeof(m), fd);
-}
-
-static int hear_init(Container *c, InitMessage *ret, int *ret_fd)
-{
-    struct pollfd p = {.fd = c->init, .events = POLLIN};
-    ssize_t n;
-
-    if (poll(&p, 1, (int) (ANSWER_TIMEOUT / USEC_PER_MSEC)) <= 0)
-        return -ETIMEDOUT;
-    n = socket_receive_fd(c->init, ret, sizeof(*ret), ret_fd);
-    return n < 0 ? (int) n : n == 0 ? -ECONNRESET : n != (ssize_t) sizeof(*ret) ? -EIO : 0;
-}
 
 int container_keep(Container *c, unsigned tag, int fd)
 {
@@ -396,6 +460,64 @@ int container_exit_status(Container *c, int *ret)
     return 0;
 }
 
+/* ---- what happens to it ---- */
+
+static void on_init(uint32_t events, void *userdata)
+{
+    Container *c = userdata;
+
+    (void) events;
+    for (;;) {
+        _cleanup_close_ int fd = -EBADF;
+        InitMessage m;
+        ssize_t n = socket_receive_fd(c->init, &m, sizeof(m), &fd);
+
+        if (n == -EAGAIN)
+            return;
+        if (n != (ssize_t) sizeof(m)) {
+            loop_cancel(&c->init_source);
+            (void) connect_init(c, NULL);
+            return;
+        }
+        if (m.op == INIT_SIGNAL)
+            note_signal(c, m.tag);
+    }
+}
+
+static int watch_init(Container *c, Error *e)
+{
+    int r = loop_watch(c->loop, c->init, EPOLLIN, on_init, c, &c->init_source);
+
+    return r < 0 ? error_errnof(e, r, "moss-init") : 0;
+}
+
+static void on_end(uint32_t events, void *userdata)
+{
+    Container *c = userdata;
+
+    (void) events;
+    loop_cancel(&c->end_source);
+    loop_cancel(&c->init_source);
+    c->hooks.ended(c->hooks.userdata);
+}
+
+int container_watch(Container *c, Loop *loop, const ContainerHooks *hooks)
+{
+    int r;
+
+    c->hooks = *hooks;
+    c->loop = loop;
+    r = loop_watch(loop, c->pidfd, EPOLLIN, on_end, c, &c->end_source);
+    return r < 0 ? r : watch_init(c, NULL);
+}
+
+bool container_frozen(const Container *c)
+{
+    uint64_t frozen;
+
+    return cgroup_get(c->cgroup, "cgroup.events", "frozen", &frozen) >= 0 && frozen == 1;
+}
+
 bool container_is_agent(const Container *c, pid_t pid)
 {
     _cleanup_close_ int fd = openat(c->cgroup_agent, "cgroup.procs", O_RDONLY | O_CLOEXEC);
@@ -420,7 +542,7 @@ int container_socket(const Container *c, int domain, int type)
     _cleanup_close_ int ours = -EBADF;
     int fd, saved;
 
-    if (c->network == NETWORK_HOST) {
+    if (c->netns < 0) {
         fd = socket(domain, type | SOCK_CLOEXEC, 0);
         return fd < 0 ? -errno : fd;
     }

@@ -17,6 +17,7 @@
  * A container outlives its shim: container_adopt() finds it through its cgroup and the socket of moss-init in the run directory. */
 
 #include "runtime/base/error.h"
+#include "runtime/base/loop.h"
 #include "shim/agent/agent.h"
 
 typedef struct ContainerSpec {
@@ -24,7 +25,15 @@ typedef struct ContainerSpec {
     const char *hostname;
     NetworkMode network;
     const char *address; /* NETWORK_VETH: see agent.h */
+    const char *engine;  /* NETWORK_ENGINE: directory of the state of the engine's container, see engine.h */
 } ContainerSpec;
+
+/* What happens to an engine's container by itself. */
+typedef struct ContainerHooks {
+    void (*signalled)(int sig, void *userdata); /* its first process got a signal, from outside */
+    void (*ended)(void *userdata);
+    void *userdata;
+} ContainerHooks;
 
 typedef struct Container {
     char name[64];
@@ -33,14 +42,19 @@ typedef struct Container {
     int pidfd;
     int run_dir;
     int init;          /* connection to moss-init */
-    int userns, netns; /* netns: -EBADF with NETWORK_HOST */
+    int userns, netns; /* -EBADF: ours */
     int cgroup, cgroup_agent, cgroup_probe;
-    uint32_t base; /* the host's id of the container's id 0 */
+    uint32_t base;                /* the host's id of the container's id 0 */
+    struct KeptContainer *engine; /* runtime/oci/kept-container.h; NULL: it is of our own making */
+    Loop *loop;                   /* of container_watch() */
+    ContainerHooks hooks;
+    LoopSource *end_source, *init_source, *signal_timer;
+    uint64_t signals; /* that were heard while something else was asked; bit N is signal N + 1 */
 } Container;
 
 /* `run_dir` must stay open. */
-int container_create(const ContainerSpec *spec, int run_dir, Container **ret, Error *e);
-/* -ENOENT: there is none that lives. Other errors say nothing about that: one that may live is not to be made anew. */
+int container_make(const ContainerSpec *spec, int run_dir, Container **ret, Error *e);
+/* Also that of an engine. -ENOENT: there is none that lives. Other errors say nothing about that: one that may live is not to be made anew. */
 int container_adopt(const ContainerSpec *spec, int run_dir, Container **ret, Error *e);
 
 /* Kills everything in one leaf, with the kernel's word that it is empty, and makes the leaf anew: in a cgroup whose cgroup.kill was ever written, what is
@@ -48,7 +62,13 @@ int container_adopt(const ContainerSpec *spec, int run_dir, Container **ret, Err
  * parent's cgroup and cgroup_post_fork() compares it with the child's). `leaf` is &c->cgroup_agent or &c->cgroup_probe. */
 int container_clear(Container *c, int *leaf, Error *e);
 
-/* Kills all of it and removes its cgroup; for one that nobody has adopted by name alone. */
+/* For an engine's container. What `hooks` point to must outlive the Container. */
+int container_watch(Container *c, Loop *loop, const ContainerHooks *hooks);
+
+/* Is everything in it stopped (cgroup.freeze, an engine's `pause`)? Nothing in it can answer then, nor be started. */
+bool container_frozen(const Container *c);
+
+/* Kills all of it and removes its cgroup, but for an engine's, which ends with the agent's exit status; for one that nobody has adopted by name alone. */
 int container_destroy(Container *c, Error *e);
 /* "<what>-<agent>-<8 hex digits of which directory it is>": two stores may each have an agent of this name. */
 int container_name(const char *what, const char *agent, int agent_dir, char ret[static 64], Error *e);

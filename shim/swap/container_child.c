@@ -4,13 +4,11 @@
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "runtime/base/fd.h"
+#include "runtime/base/program.h"
 #include "runtime/box/caps.h"
 #include "runtime/box/mounts.h"
 #include "runtime/box/net.h"
@@ -19,43 +17,18 @@
 #define INIT_UID 65534U
 #define HIGH_FD 10U
 
-/* ---- moss-init's program ---- */
-
-static int open_init(Error *e)
+int container_seal_init(Error *e)
 {
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/moss-init"));
-    char *slash;
-    int fd;
+    _cleanup_free_ char *path = NULL;
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    int r;
 
     if (n < 0)
         return error_errnof(e, -errno, "/proc/self/exe");
-    path[n] = '\0';
-    slash = strrchr(path, '/');
-    memcpy(slash ? slash : path, "/moss-init", sizeof("/moss-init"));
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        fd = open(MOSS_LIBEXECDIR "/moss-init", O_RDONLY | O_CLOEXEC);
-    return fd < 0 ? error_errnof(e, -errno, "%s (and " MOSS_LIBEXECDIR "/moss-init)", path) : fd;
-}
-
-int container_seal_init(Error *e)
-{
-    _cleanup_close_ int from = open_init(e), to = -EBADF;
-    struct stat st;
-    off_t at = 0;
-
-    if (from < 0)
-        return from;
-    to = memfd_create("moss-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (to < 0 || fstat(from, &st) < 0)
-        return error_errnof(e, -errno, "moss-init");
-    while (at < st.st_size)
-        if (sendfile(to, from, &at, (size_t) (st.st_size - at)) <= 0)
-            return error_errnof(e, -errno, "moss-init");
-    if (fchmod(to, 0555) < 0 || fcntl(to, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-        return error_errnof(e, -errno, "moss-init");
-    return TAKE_FD(to);
+    self[n] = '\0';
+    r = program_find(self, "moss-init", &path, e);
+    return r < 0 ? r : program_seal(path, e);
 }
 
 /* ---- the child ---- */

@@ -160,6 +160,8 @@ static int prepare(Drive *d, Error *e)
         return r;
     if (fresh && (r = first_head(d, e)) < 0)
         return r;
+    if ((d->spec.engine || d->spec.agent->network == NETWORK_ENGINE) && (r = drive_find_engine(d, e)) < 0)
+        return r;
     if ((r = hold_new(&hooks, &d->hold)) < 0)
         return error_errnof(e, r, "hold");
     rehearsal_clean(d->spec.agent->name, d->spec.agent_dir);
@@ -196,6 +198,7 @@ Drive *drive_free(Drive *d)
     hold_free(d->hold);
     log_free(d->log);
     container_free(d->container);
+    free(d->engine);
     memory_close(d->memory);
     fd_closep(&d->memory_fd);
     seccomp_filter_done(&d->filter);
@@ -246,6 +249,8 @@ int drive_swap(Drive *d, const SwapRequest *request, Error *e)
             e, r,
             "%u states are set aside, more are not kept: discard some first (`moss-shim generations %s` lists them)",
             ASIDE_MAX, d->spec.agent->name);
+    if (d->container && container_frozen(d->container))
+        return error_setf(e, -EBUSY, "the container is paused");
     if (!d->incarnation || !incarnation_ready(d->incarnation))
         return error_setf(e, -EAGAIN,
                           "the agent is not ready: a swap could not tell the candidate's fault from its own");

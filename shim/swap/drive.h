@@ -26,12 +26,13 @@ typedef struct DriveSpec {
     Store *store;
     const Agent *agent;
     int agent_dir, run_dir;
+    const char *engine; /* the container of an engine that has just been started: see engine.h; NULL: none */
     /* The agent has become ready in STEADY, or (`why`) failed at that. May be called again. */
     void (*settled)(const char *why, void *userdata);
     /* The swap goes on: its state's name; and its end: the record. */
     void (*progress)(const char *state, void *userdata);
     void (*ended)(const json_t *record, void *userdata);
-    /* drive_stop() has done it. */
+    /* drive_stop() has done it, or an engine's container has ended. */
     void (*stopped)(void *userdata);
     void *userdata;
 } DriveSpec;
@@ -43,7 +44,7 @@ typedef struct SwapRequest {
 } SwapRequest;
 
 /* Has an earlier shim left a container for this agent? */
-bool drive_exists(const Agent *agent, int agent_dir);
+bool drive_exists(const Agent *agent, int agent_dir, int run_dir);
 int drive_new(const DriveSpec *spec, Drive **ret, Error *e);
 Drive *drive_free(Drive *d);
 DEFINE_TRIVIAL_CLEANUP(Drive *, drive_free)

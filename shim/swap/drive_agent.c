@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <poll.h>
+#include <signal.h>
 
+#include "carry.h"
 #include "drive_internal.h"
+#include "engine.h"
 #include "epoch.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
@@ -19,13 +22,17 @@ static ContainerSpec container_spec(const Drive *d, const char *name)
 {
     const Agent *a = d->spec.agent;
 
-    return (ContainerSpec){.name = name, .hostname = a->name, .network = a->network, .address = a->network_address};
+    return (ContainerSpec){
+        .name = name, .hostname = a->name, .network = a->network, .address = a->network_address, .engine = d->engine};
 }
 
-bool drive_exists(const Agent *agent, int agent_dir)
+bool drive_exists(const Agent *agent, int agent_dir, int run_dir)
 {
+    _cleanup_free_ char *engine = NULL;
     char name[64];
 
+    if (agent->network == NETWORK_ENGINE)
+        return engine_recall(run_dir, &engine, NULL) >= 0;
     return container_name("kept", agent->name, agent_dir, name, NULL) >= 0 && container_exists(name);
 }
 
@@ -129,27 +136,108 @@ static int open_log_and_memory(Drive *d, Taken *taken, Error *e)
     return 0;
 }
 
-int drive_open_container(Drive *d, Error *e)
+/* ---- an engine's container ---- */
+
+static void on_signal(int sig, void *userdata)
+{
+    Drive *d = userdata;
+
+    if (sig == SIGTERM || sig == SIGINT || sig == SIGQUIT || sig == SIGPWR || sig == SIGRTMIN + 3) {
+        log_line(d->log, "the container is to end: signal %d", sig);
+        if (!d->stopping)
+            drive_stop(d);
+    } else if (d->incarnation)
+        incarnation_signal(d->incarnation, sig);
+}
+
+static void on_container_end(void *userdata)
+{
+    Drive *d = userdata;
+
+    d->stopping = true;
+    d->spec.stopped(d->spec.userdata);
+}
+
+/* The first time that we see this one, the engine's mounts are all there is in it. */
+static int check_mounts(const Drive *d, Error *e)
+{
+    _cleanup_close_ int fd = carry_open(d->container->pid, e);
+    _cleanup_(carry_done) Carry carry = {};
+    int r = fd < 0 ? fd : carry_list(fd, &carry, e);
+
+    return r < 0 ? r : carry_check(&carry, d->spec.agent->state_path, e);
+}
+
+/* Which container: the one that was just started, or that of an earlier shim. */
+int drive_find_engine(Drive *d, Error *e)
+{
+    const char *name = d->spec.agent->name;
+    int r;
+
+    if (d->spec.engine && d->spec.agent->network != NETWORK_ENGINE)
+        return error_setf(
+            e, -EPERM,
+            "agent.json of \"%s\" does not let an engine's container have it: network.mode is not \"engine\"", name);
+    if (d->spec.engine) {
+        d->engine = strdup(d->spec.engine);
+        return d->engine ? 0 : error_errnof(e, -ENOMEM, "agent %s", name);
+    }
+    r = engine_recall(d->spec.run_dir, &d->engine, e);
+    return r == -ENOENT
+               ? error_setf(
+                     e, r,
+                     "agent \"%s\" lives in an engine's container, as network.mode is \"engine\": it starts with that",
+                     name)
+               : r;
+}
+
+static int open_engine(Drive *d, Taken *taken, Error *e)
+{
+    const ContainerHooks hooks = {on_signal, on_container_end, d};
+    ContainerSpec spec = container_spec(d, d->spec.agent->name);
+    int r = container_adopt(&spec, d->spec.run_dir, &d->container, e);
+
+    if (r == -ENOENT || r == -ESRCH)
+        engine_forget(d->spec.run_dir);
+    if (r < 0)
+        return r;
+    if (d->spec.engine && (r = check_mounts(d, e)) < 0)
+        return r;
+    r = container_watch(d->container, d->spec.loop, &hooks);
+    if (r >= 0)
+        r = container_kept(d->container, take_kept, taken);
+    return r < 0 ? error_errnof(e, r, "moss-init") : engine_remember(d->spec.run_dir, d->engine, e);
+}
+
+static int open_own(Drive *d, Taken *taken, Error *e)
 {
     char name[64];
     ContainerSpec spec = container_spec(d, name);
-    _cleanup_(taken_done) Taken taken = {d, {-EBADF, -EBADF, -EBADF}, -EBADF, -EBADF};
-    int r;
+    int r = container_name("kept", d->spec.agent->name, d->spec.agent_dir, name, e);
 
-    if (d->container && runs(d->container->pidfd))
-        return 0;
-    r = container_name("kept", d->spec.agent->name, d->spec.agent_dir, name, e);
     if (r < 0)
         return r;
     if (d->container) {
         d->container = container_free(d->container);
         if (d->spec.agent->network != NETWORK_HOST)
             hold_clear(d->hold);
-    } else if ((r = adopt_container(d, &spec, &taken, e)) < 0)
+    } else if ((r = adopt_container(d, &spec, taken, e)) < 0)
         return r;
-    if (!d->container && (r = container_create(&spec, d->spec.run_dir, &d->container, e)) < 0)
-        return r;
-    r = open_log_and_memory(d, &taken, e);
+    return d->container ? 0 : container_make(&spec, d->spec.run_dir, &d->container, e);
+}
+
+int drive_open_container(Drive *d, Error *e)
+{
+    _cleanup_(taken_done) Taken taken = {d, {-EBADF, -EBADF, -EBADF}, -EBADF, -EBADF};
+    int r;
+
+    if (d->container && runs(d->container->pidfd))
+        return 0;
+    if (d->engine && d->container)
+        return error_setf(e, -ESRCH, "the container has ended");
+    r = d->engine ? open_engine(d, &taken, e) : open_own(d, &taken, e);
+    if (r >= 0)
+        r = open_log_and_memory(d, &taken, e);
     return r < 0 ? r : adopt_agent(d, &taken, e);
 }
 
@@ -219,6 +307,8 @@ static void on_event(IncarnationEvent event, const char *why, void *userdata)
 
     if (event == INCARNATION_DIED || event == INCARNATION_FAILED || event == INCARNATION_OVERDUE)
         log_line(d->log, "%s", why);
+    if (d->engine && event == INCARNATION_DIED && !runs(d->container->pidfd))
+        return; /* it went with its container */
     if (d->stopping) {
         if (event == INCARNATION_DIED)
             d->spec.stopped(d->spec.userdata);

@@ -27,6 +27,7 @@ struct Drive {
     Head head;
     char boot_id[37];
     Container *container; /* NULL while none can be made */
+    char *engine;         /* NETWORK_ENGINE: which container */
     Hold *hold;
     Log *log;       /* from drive_new() on */
     Memory *memory; /* likewise */
@@ -60,6 +61,8 @@ void drive_set_trouble(Drive *d, const char *what);
 /* The probe that has failed, for the record: takes it. */
 void drive_set_blame(Drive *d, json_t *probe);
 
+/* Of an agent that lives in an engine's container, which that is. */
+int drive_find_engine(Drive *d, Error *e);
 /* The container of an earlier shim with what its moss-init kept, the agent too if it may run on, or a new one. Also opens the log and the memory. */
 int drive_open_container(Drive *d, Error *e);
 /* Whom the agent may connect to in this state. */

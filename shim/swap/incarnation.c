@@ -121,6 +121,12 @@ static void on_overdue(const char *why, void *userdata)
     i->spec.event(INCARNATION_OVERDUE, why, i->spec.userdata);
 }
 
+void incarnation_signal(Incarnation *i, int sig)
+{
+    if (i->process.pidfd >= 0)
+        (void) pidfd_signal(i->process.pidfd, sig);
+}
+
 void incarnation_drain(Incarnation *i)
 {
     DrainOrder order = {&i->context, i->process.pidfd, on_overdue, i};

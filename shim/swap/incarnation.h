@@ -71,6 +71,9 @@ json_t *incarnation_unmet(const Incarnation *i);
 /* What it last said of itself (STATUS=), "" if nothing. */
 const char *incarnation_says(const Incarnation *i);
 
+/* A signal that does not mean its end: see incarnation_drain() for that. */
+void incarnation_signal(Incarnation *i, int sig);
+
 /* Forgets it; does not kill it (cgroup_kill() on the leaf does). */
 Incarnation *incarnation_free(Incarnation *i);
 DEFINE_TRIVIAL_CLEANUP(Incarnation *, incarnation_free)

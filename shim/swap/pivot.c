@@ -15,8 +15,10 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "carry.h"
 #include "runtime/base/fd.h"
 #include "runtime/box/mounts.h"
+#include "runtime/oci/kept-container.h"
 
 #define LAYERS_MAX 128U
 #define SHM_SIZE (UINT64_C(64) << 20)
@@ -30,7 +32,7 @@ static int clone_mapped(const Container *c, int fd, const char *what, Error *e)
 
     if (mnt < 0)
         return mnt;
-    r = mount_map_ids(mnt, c->userns);
+    r = c->userns < 0 ? 0 : mount_map_ids(mnt, c->userns);
     return r < 0 ? error_errnof(e, r, "%s: its file system cannot map ids", what) : TAKE_FD(mnt);
 }
 
@@ -225,13 +227,37 @@ static int move_in(const Mounts *m, const char *state_path, Error *e)
     return mount_pivot(root, e);
 }
 
+/* The engine's container keeps what the engine mounted in it. `mountinfo`: that of its first process. */
+static int move_in_engine(const Container *c, int mountinfo, const Mounts *m, const char *state_path, Error *e)
+{
+    _cleanup_(carry_done) Carry carry = {};
+    _cleanup_close_ int at_state = -EBADF, at_notify = -EBADF;
+    const char *const ours[] = {state_path, CONTAINER_NOTIFY, NULL};
+    int root = m->root, r;
+
+    if ((r = carry_list(mountinfo, &carry, e)) < 0 || (r = carry_take(&carry, ours, e)) < 0 ||
+        (r = mount_cover_root(root, e)) < 0 || (r = carry_attach(&carry, root, e)) < 0)
+        return r;
+    at_state = mount_attach(m->state, root, state_path, e);
+    if (at_state < 0)
+        return at_state;
+    if (m->notify >= 0 && (at_notify = mount_attach(m->notify, root, CONTAINER_NOTIFY, e)) < 0)
+        return at_notify;
+    r = kept_container_readonly(c->engine) ? mount_add_attr(root, MOUNT_ATTR_RDONLY) : 0;
+    return r < 0 ? error_errnof(e, r, "root") : mount_pivot(root, e);
+}
+
 static int enter_and_move(const Container *c, const Mounts *m, const char *state_path, Error *e)
 {
+    _cleanup_close_ int mountinfo = c->engine ? carry_open(c->pid, e) : -EBADF; /* the host's /proc knows it */
+
+    if (c->engine && mountinfo < 0)
+        return mountinfo;
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (setns(c->pidfd, CLONE_NEWUSER | CLONE_NEWNS) < 0 || setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 ||
-        setresuid(0, 0, 0) < 0)
+    if (setns(c->pidfd, CLONE_NEWNS | (c->userns < 0 ? 0 : CLONE_NEWUSER)) < 0 || setgroups(0, NULL) < 0 ||
+        setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
         return error_errnof(e, -errno, "cannot enter the container");
-    return move_in(m, state_path, e);
+    return c->engine ? move_in_engine(c, mountinfo, m, state_path, e) : move_in(m, state_path, e);
 }
 
 int container_pivot(Container *c, const PivotSpec *spec, Error *e)

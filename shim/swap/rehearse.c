@@ -65,7 +65,7 @@ static int start(Rehearsal *r, Error *e)
     state = epoch_open_rehearsal(r->spec.agent_dir, e);
     if (state < 0)
         return state;
-    q = container_create(&container, r->run_dir, &r->container, e);
+    q = container_make(&container, r->run_dir, &r->container, e);
     /* Probes may name the address that the real container has. */
     if (q >= 0 && spec.agent->network == NETWORK_VETH)
         q = net_address_add(r->container->netns, "lo", spec.agent->network_address, e);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "engine.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/process.h"
 #include "runtime/base/socket.h"
@@ -247,6 +248,8 @@ int container_spawn(Container *c, const SpawnSpec *spec, Spawned *ret, Error *e)
 
     if (spec->landlock && (r = landlock_check(spec->landlock, landlock_abi(), e)) < 0)
         return r;
+    if (c->engine)
+        return engine_spawn(c, spec, ret, e);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return error_errnof(e, -errno, "socketpair");
     ours = pair[0];
