@@ -240,7 +240,7 @@ attempts() { get /attempts | jq -r '.attempts | to_entries[] | "\(.key): \(.valu
 @test "an agent with Landlock rules does only what they list, before and after a swap" {
     needs_landlock
     shim start "$NAME"
-    [ "$(attempts | grep -c ': done$')" = 6 ]
+    [ "$(attempts | grep -c ': done$')" = 7 ]
     shim stop "$NAME"
     # The startup probe is under the same rules: it passes because it cannot write to /tmp.
     with --argjson port "$PORT" '.landlock = {write: ["/state"], execute: ["/usr"], bind: [$port], connect: [], scoped: true}
@@ -251,6 +251,7 @@ write /tmp: EACCES
 run /usr: done
 run /state: EACCES
 bind: EACCES
+listen: EACCES
 connect: EACCES"
     diff <(attempts) <(echo "$expected")
     get /count
