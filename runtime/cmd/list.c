@@ -28,6 +28,16 @@ static json_t *describe(const Runtime *rt, const char *id)
     return cmd_describe(&c);
 }
 
+/* In the order of their bytes. */
+static void insert(json_t *ids, const char *id)
+{
+    size_t at = json_array_size(ids);
+
+    while (at > 0 && strcmp(json_string_value(json_array_get(ids, at - 1)), id) > 0)
+        at--;
+    json_array_insert_new(ids, at, json_string(id));
+}
+
 int cmd_ids(const Runtime *rt, json_t **ret, Error *e)
 {
     _cleanup_json_ json_t *all = json_array();
@@ -41,7 +51,7 @@ int cmd_ids(const Runtime *rt, json_t **ret, Error *e)
     }
     while ((de = readdir(d)))
         if (container_id_check(de->d_name, NULL) >= 0)
-            json_array_append_new(all, json_string(de->d_name));
+            insert(all, de->d_name);
     *ret = TAKE_PTR(all);
     return 0;
 }
@@ -95,13 +105,14 @@ int verb_list(Cli *cli, int argc, char **argv, Error *e)
     if (as_json && !quiet)
         return cmd_print(TAKE_PTR(all), JSON_COMPACT, e);
     if (!quiet)
-        printf("%-24s %-8s %-8s %-32s %s\n", "ID", "PID", "STATUS", "CREATED", "BUNDLE");
+        printf("%-24s %-8s %-8s %-40s %-32s %s\n", "ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER");
     json_array_foreach (all, i, o) {
         if (quiet)
             puts(member(o, "id"));
         else
-            printf("%-24s %-8d %-8s %-32s %s\n", member(o, "id"), (int) json_integer_value(json_object_get(o, "pid")),
-                   member(o, "status"), member(o, "created"), member(o, "bundle"));
+            printf("%-24s %-8d %-8s %-40s %-32s %s\n", member(o, "id"),
+                   (int) json_integer_value(json_object_get(o, "pid")), member(o, "status"), member(o, "bundle"),
+                   member(o, "created"), member(o, "owner"));
     }
     return 0;
 }

@@ -231,11 +231,10 @@ Status state_status(int dir, const State *s)
 
 json_t *state_public(const State *s, const char *status)
 {
-    json_t *o =
-        json_pack("{s:s, s:s, s:s, s:s}", "ociVersion", s->version, "id", s->id, "status", status, "bundle", s->bundle);
+    json_t *pid = !streq(status, "stopped") && s->pid > 0 ? json_integer(s->pid) : NULL;
+    json_t *o = json_pack("{s:s, s:s, s:o*, s:s, s:s}", "ociVersion", s->version, "id", s->id, "pid", pid, "status",
+                          status, "bundle", s->bundle);
 
-    if (o && !streq(status, "stopped") && s->pid > 0)
-        json_object_set_new(o, "pid", json_integer(s->pid));
     if (o && json_object_size(s->annotations) > 0)
         json_object_set(o, "annotations", s->annotations);
     return o;

@@ -485,6 +485,7 @@ four" ]
         bundle_of "$name"
         moss create --bundle "$bundle" --config "$name.json" "$name" </dev/null >out 2>&1
     done
+    [ "$(moss list --quiet | tr '\n' ' ')" = "$id-a $id-b $id-c " ]
     moss kill --regex "^$id-[ab]\$" KILL
     for name in "$id-a" "$id-b"; do
         until [ "$(moss state "$name" | jq -r .status)" = stopped ]; do sleep 0.02; done

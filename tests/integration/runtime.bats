@@ -118,6 +118,9 @@ teardown() {
     program sleep 1000
     create_container
     moss list | grep -q "^$id .*created"
+    [ "$(moss list | head -n 1 | tr -s ' ')" = "ID PID STATUS BUNDLE CREATED OWNER" ]
+    [ "$(moss list --format=json | wc -l)" -eq 1 ]
+    [ "$(moss list --format=json | jq -c '.[0] | keys_unsorted')" = '["ociVersion","id","pid","status","bundle","rootfs","created","owner"]' ]
     [ "$(moss list --quiet)" = "$id" ]
     [ "$(moss list --format=json | jq -r '.[0].id')" = "$id" ]
 }
