@@ -9,6 +9,7 @@
 #include "runtime/store/store.h"
 
 #define LINES_MAX 1000000U
+#define GRACE_MAX 1000000000U
 
 void command_done(Command *c)
 {
@@ -47,7 +48,8 @@ int command_parse(int argc, char **argv, int min, const char *text, Command *ret
     static const struct option options[] = {
         {"store", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
         {"replace", no_argument, NULL, 'r'},     {"force", no_argument, NULL, 'f'},
-        {"lines", required_argument, NULL, 'n'}, {},
+        {"lines", required_argument, NULL, 'n'}, {"dry-run", no_argument, NULL, 'd'},
+        {"grace", required_argument, NULL, 'g'}, {},
     };
     _cleanup_free_ char *fallback = NULL;
     const char *store = NULL;
@@ -69,6 +71,14 @@ int command_parse(int argc, char **argv, int min, const char *text, Command *ret
         case 'f':
             ret->force = true;
             break;
+        case 'd':
+            ret->dry_run = true;
+            break;
+        case 'g':
+            ret->grace_given = true;
+            if (streq(optarg, "0") || command_number(optarg, GRACE_MAX, &ret->grace) >= 0)
+                break;
+            return usage(text);
         case 'n':
             if (command_number(optarg, LINES_MAX, &ret->lines) >= 0)
                 break;

@@ -14,6 +14,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 int agent_main(int argc, char **argv);
 int generations_main(int argc, char **argv);
 int daemon_main(int argc, char **argv);
+int collect_main(int argc, char **argv);
 
 /* Options that all agent verbs take; see command_parse(). */
 typedef struct Command {
@@ -21,7 +22,10 @@ typedef struct Command {
     bool json;        /* --json */
     bool replace;     /* --replace */
     bool force;       /* --force */
+    bool dry_run;     /* --dry-run */
     unsigned lines;   /* --lines, 0: not given */
+    bool grace_given; /* --grace */
+    unsigned grace;
     const char *name; /* the argument, or NULL */
 } Command;
 void command_done(Command *c);

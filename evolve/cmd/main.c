@@ -14,6 +14,7 @@ static const struct {
     {"agent", "add, start, stop, restart, status, logs, list, remove the agents that are kept", agent_main},
     {"evo", "collect evidence, evolve an agent's source, apply what was found", evo_main},
     {"daemon", "collect evidence all the time, serve the agents' control sockets", daemon_main},
+    {"collect", "remove the builds that no agent has to do with any more", collect_main},
     {"generations", "the builds of an agent that could be run", generations_main},
 };
 

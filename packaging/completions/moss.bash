@@ -17,8 +17,9 @@ _moss()
     esac
     if [ -z "${words:-}" ]; then
         case ${COMP_CWORD}:${COMP_WORDS[1]}:${COMP_WORDS[2]} in
-        1:*) words='agent daemon evo generations --help --version' ;;
+        1:*) words='agent collect daemon evo generations --help --version' ;;
         *:daemon:*) words='--interval --once --store --json --help' ;;
+        *:collect:*) words='--dry-run --grace --store --json' ;;
         2:generations:*) words=$(_moss_agents) ;;
         2:agent:*) words='add list logs remove restart start status stop' ;;
         2:evo:*) words='apply batch batches catch-up flag report restart start status stop' ;;

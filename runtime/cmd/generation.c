@@ -49,9 +49,20 @@ static int list(const StoreCall *call, Error *e)
     return 0;
 }
 
+static int keep_named(json_t *digests, void *userdata, Error *e)
+{
+    const StoreCall *call = userdata;
+
+    for (size_t i = 0; i < call->n_args; i++)
+        if (json_object_set_new(digests, call->args[i], json_true()) < 0)
+            return error_errnof(e, -ENOMEM, "cannot collect");
+    return 0;
+}
+
 static int collect(const StoreCall *call, Error *e)
 {
-    int n = store_collect(call->store, call->args, call->n_args, e);
+    const StoreCollection collection = {.keep = keep_named, .userdata = (void *) call};
+    int n = store_collect(call->store, &collection, e);
 
     if (n >= 0)
         printf(call->json ? "{\"removed\":%d}\n" : "%d removed\n", n);

@@ -10,7 +10,11 @@ struct Store {
     char *path;
     int fd, layers, generations, tmp; /* O_RDONLY directories */
     int writing;                      /* holds the shared lock once something was written; see store_begin_writing() */
+    int pinned;                       /* holds it from store_pin() to store_unpin() */
 };
+
+/* <store>/lock with this flock(2): an fd. -EBUSY where LOCK_NB does not get it. */
+int store_lock(Store *store, int operation, Error *e);
 
 /* Takes the shared lock of <store>/lock until store_free(), so that store_collect() leaves what is not yet named by a generation alone. */
 int store_begin_writing(Store *store, Error *e);

@@ -31,6 +31,7 @@ Store *store_free(Store *store)
     fd_closep(&store->generations);
     fd_closep(&store->tmp);
     fd_closep(&store->writing);
+    fd_closep(&store->pinned);
     free(store->path);
     free(store);
     return NULL;
@@ -106,7 +107,7 @@ int store_open(const char *path, Store **ret, Error *e)
 
     if (!store)
         return error_errnof(e, -ENOMEM, "cannot open the store");
-    store->fd = store->layers = store->generations = store->tmp = store->writing = -EBADF;
+    store->fd = store->layers = store->generations = store->tmp = store->writing = store->pinned = -EBADF;
     store->path = strdup(path);
     if (!store->path)
         return error_errnof(e, -ENOMEM, "cannot open the store");
@@ -127,7 +128,7 @@ int store_open(const char *path, Store **ret, Error *e)
     return 0;
 }
 
-static int open_lock(Store *store, int operation, Error *e)
+int store_lock(Store *store, int operation, Error *e)
 {
     _cleanup_close_ int fd = openat(store->fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
@@ -142,102 +143,18 @@ static int open_lock(Store *store, int operation, Error *e)
 int store_begin_writing(Store *store, Error *e)
 {
     if (store->writing < 0)
-        store->writing = open_lock(store, LOCK_SH, e);
+        store->writing = store_lock(store, LOCK_SH, e);
     return MIN(store->writing, 0);
 }
 
-/* ---- what nobody needs any more ---- */
-
-typedef struct Reached {
-    const char *const *keep;
-    size_t n_keep;
-    json_t *layers; /* digest → true */
-} Reached;
-
-static bool keeps_generation(const Reached *reached, const char *digest)
+int store_pin(Store *store, Error *e)
 {
-    for (size_t i = 0; i < reached->n_keep; i++)
-        if (streq(reached->keep[i], digest))
-            return true;
-    return false;
+    if (store->pinned < 0)
+        store->pinned = store_lock(store, LOCK_SH, e);
+    return MIN(store->pinned, 0);
 }
 
-static int reach(Store *store, Reached *reached, Error *e)
+void store_unpin(Store *store)
 {
-    for (size_t i = 0; i < reached->n_keep; i++) {
-        _cleanup_(generation_freep) Generation *g = NULL;
-        int r = generation_load(store, reached->keep[i], &g, e);
-
-        if (r < 0)
-            return r; /* what shall stay is not understood: then nothing goes */
-        for (size_t j = 0; j < g->n_layers; j++)
-            if (json_object_set_new(reached->layers, g->layers[j], json_true()) < 0)
-                return error_errnof(e, -ENOMEM, "cannot collect");
-    }
-    return 0;
-}
-
-/* A layer leaves its final name before its content goes, so that a name never stands for half a layer. */
-static int remove_layer(Store *store, const char *digest)
-{
-    int r = renameat2(store->layers, digest, store->tmp, digest, RENAME_NOREPLACE) < 0 ? -errno : 0;
-
-    return r < 0 ? r : rm_rf_at(store->tmp, digest);
-}
-
-static int sweep_part(Store *store, int part, const Reached *reached, Error *e)
-{
-    _cleanup_closedir_ DIR *d = NULL;
-    int fd = openat(part, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = 0;
-    struct dirent *de;
-
-    d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d)
-        return error_errnof(e, -errno, "cannot read %s", store->path);
-    while (errno = 0, (de = readdir(d))) {
-        bool layer = part == store->layers;
-        char digest[DIGEST_SIZE];
-        int r;
-
-        if (streq(de->d_name, ".") || streq(de->d_name, ".."))
-            continue;
-        if (!layer && de->d_name[0] != '.') {
-            snprintf(digest, sizeof(digest), "%.64s", de->d_name);
-            if (!endswith(de->d_name, ".json") || keeps_generation(reached, digest))
-                continue;
-        } else if (layer && (!digest_valid(de->d_name) || json_object_get(reached->layers, de->d_name)))
-            continue;
-        r = layer ? remove_layer(store, de->d_name) : unlinkat(part, de->d_name, 0) < 0 ? -errno : 0;
-        if (r < 0)
-            return error_errnof(e, r, "cannot remove %s from %s", de->d_name, store->path);
-        n++;
-    }
-    return errno ? error_errnof(e, -errno, "cannot read %s", store->path) : n;
-}
-
-int store_collect(Store *store, const char *const *keep, size_t n, Error *e)
-{
-    _cleanup_close_ int lock = -EBADF;
-    _cleanup_json_ json_t *layers = json_object();
-    Reached reached = {keep, n, layers};
-    int generations, r;
-
-    if (!layers)
-        return error_errnof(e, -ENOMEM, "cannot collect");
-    if (store->writing >= 0)
-        return error_setf(e, -EBUSY, "%s: the store is being written to", store->path);
-    lock = open_lock(store, LOCK_EX | LOCK_NB, e);
-    if (lock < 0)
-        return lock;
-    r = reach(store, &reached, e);
-    if (r < 0)
-        return r;
-    /* Generations first: one that is there has all its layers, also when this ends half way. */
-    generations = sweep_part(store, store->generations, &reached, e);
-    if (generations < 0)
-        return generations;
-    if (fsync(store->generations) < 0)
-        return error_errnof(e, -errno, "cannot collect in %s", store->path);
-    r = sweep_part(store, store->layers, &reached, e);
-    return r < 0 ? r : generations + r;
+    fd_closep(&store->pinned);
 }

@@ -19,6 +19,7 @@
  * they only note where a copy came from, refused when they mean something (redirect, metacopy). */
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "runtime/base/error.h"
 #include "runtime/base/hash.h"
@@ -102,8 +103,25 @@ typedef struct SnapshotUpper {
 int snapshot_mount(const int *lowers, size_t n, const SnapshotUpper *upper, int *ret_upper_fd, Error *e);
 /* The same without an upper: read-only. One layer alone is no overlay: its whiteouts show. */
 int snapshot_mount_read_only(const int *lowers, size_t n, Error *e);
-/* Removes every layer and generation that is not reachable from the `n` generation digests in `keep`. Returns how many were removed. -EBUSY while
- * another process has sealed or created something and not closed its store yet, or this one has: a layer without a generation may be about to get one. */
-int store_collect(Store *store, const char *const *keep, size_t n, Error *e);
+/* ---- what nobody needs any more ---- */
+
+typedef struct StoreCollection {
+    /* Sets the members of `digests` that are generations that stay, with their layers. Called with the store locked: nothing is written to it, and what is pinned has been
+     * named where this looks. One that cannot be loaded makes the collection fail, before anything goes. */
+    int (*keep)(json_t *digests, void *userdata, Error *e);
+    void *userdata;
+    unsigned grace_seconds; /* what is younger than this stays, too */
+    bool dry_run;
+    json_t *removed; /* an array that gets the digests; NULL: nobody asks */
+} StoreCollection;
+
+/* Removes every layer and generation that is not to be kept (or says which, in a dry run). Returns how many. -EBUSY while
+ * another process has sealed or created something and not closed its store yet, or this one has: a layer without a generation may be about to get one. Killed at any
+ * point it leaves only garbage: a generation goes before its layers, a layer leaves its name before its content goes. */
+int store_collect(Store *store, const StoreCollection *collection, Error *e);
+
+/* From here to store_unpin() nothing is collected: for whoever looks at a generation and then writes down that it is needed. Waits for a collection that goes on. */
+int store_pin(Store *store, Error *e);
+void store_unpin(Store *store);
 
 #endif

@@ -227,7 +227,7 @@ static int check_generation(Drive *d, const char *generation, Error *e)
     return 0;
 }
 
-int drive_swap(Drive *d, const SwapRequest *request, Error *e)
+static int swap_to(Drive *d, const SwapRequest *request, Error *e)
 {
     SwapEvent probe = {.kind = EVENT_REQUEST, .generation = request->generation};
     Queued asked = {.kind = EVENT_REQUEST};
@@ -265,6 +265,17 @@ int drive_swap(Drive *d, const SwapRequest *request, Error *e)
     if (d->head.state == SWAP_STEADY && d->head.outcome == OUTCOME_NONE)
         return error_setf(e, -EIO, "%s", d->trouble);
     return 0;
+}
+
+/* From when the generation is looked at until the head names it nobody may collect it. */
+int drive_swap(Drive *d, const SwapRequest *request, Error *e)
+{
+    int r = store_pin(d->spec.store, e);
+
+    if (r >= 0)
+        r = swap_to(d, request, e);
+    store_unpin(d->spec.store);
+    return r;
 }
 
 int drive_rollback(Drive *d, const char *to, Error *e)
@@ -313,20 +324,19 @@ static int ask(Drive *d, const Queued *q, Error *e)
 
 int drive_resume(Drive *d, const Side *to, Error *e)
 {
-    Queued q = {.kind = EVENT_RESUME, .epoch = EPOCH_NONE};
-    int r;
+    Queued q = {.kind = EVENT_RESUME, .epoch = to ? to->epoch : EPOCH_NONE};
+    int r = 0;
 
     if (d->head.state != SWAP_HALTED)
         return error_setf(e, -EINVAL, "the agent is not halted: %s", swap_state_name(d->head.state));
-    if (to) {
+    snprintf(q.generation, sizeof(q.generation), "%s", to ? to->generation : "");
+    if (to && (r = store_pin(d->spec.store, e)) >= 0)
         r = check_generation(d, to->generation, e);
-        if (r < 0)
-            return r;
-        snprintf(q.generation, sizeof(q.generation), "%s", to->generation);
-        q.epoch = to->epoch;
-    }
     d->failures = 0;
-    return ask(d, &q, e);
+    if (r >= 0)
+        r = ask(d, &q, e);
+    store_unpin(d->spec.store);
+    return r;
 }
 
 int drive_discard(Drive *d, int64_t epoch, Error *e)

@@ -172,3 +172,32 @@ outcome() { jq -r .outcome "$BATS_TEST_TMPDIR/answer"; }
     shim history "$NAME" | grep -q "committed .*${second:0:12} "
     shim generations "$NAME" | grep -q "^served .*${second:0:12} .*until 20"
 }
+
+@test "a collection takes what no agent has to do with, and nothing that one has" {
+    collect() { "$MOSS_BUILD/moss" collect --grace 0 "$@"; }
+    with '.gate.bakeSeconds = 2 | .probes.livenessProbe.failureThreshold = 1'
+    second=$(generation good2) never=$(generation good9)
+    shim start "$NAME"
+    shim swap "$NAME" "$second" --no-rehearsal
+    [ "$("$MOSS_BUILD/moss" collect --json | jq -c .removed)" = '[]' ] # all is young
+    run -0 collect --dry-run --json
+    [ "$(jq '.removed | length' <<<"$output")" = 2 ]
+    [ "$(jq --arg never "$never" '.removed | index($never) != null' <<<"$output")" = true ]
+    runtime generation show "$never" >/dev/null
+
+    # What is current is known to nobody: nothing goes.
+    shim stop "$NAME"
+    cp "$AGENT/head.json" "$BATS_TEST_TMPDIR/head.json"
+    sed -i 's/"epoch": 1/"epoch": 7/' "$AGENT/head.json"
+    run collect
+    [ "$status" = 1 ]
+    [[ $output == *"nothing is removed: agent $NAME: head.json: its sha256"* ]]
+    cp "$BATS_TEST_TMPDIR/head.json" "$AGENT/head.json"
+
+    collect | grep -qx "removed $never"
+    run ! runtime generation show "$never"
+    [ "$(runtime generation list | sort)" = "$(printf '%s\n' "$GOOD" "$second" | sort)" ]
+    shim start "$NAME"
+    shim rollback "$NAME"
+    [ "$(get /count | jq -r .mode)" = good ]
+}

@@ -112,18 +112,31 @@ TEST(a_changed_manifest_is_found_out)
     assert_int_equal(generation_load(f.store, NOWHERE, &g, &e), -ENOENT);
 }
 
+static int keep_one(json_t *digests, void *userdata, Error *e)
+{
+    (void) e;
+    return json_object_set_new(digests, userdata, json_true());
+}
+
+static int collect(Store *store, const char *keep, unsigned grace, bool dry_run, Error *e)
+{
+    return store_collect(store, &(StoreCollection){keep_one, (void *) keep, grace, dry_run, NULL}, e);
+}
+
 TEST(collecting_keeps_what_is_reached_and_removes_the_rest)
 {
     _cleanup_fixture_ Fixture f = fixture_make();
     const char *const two[] = {f.b, f.a, NULL}, *const one[] = {f.a, NULL};
     char keep[DIGEST_SIZE], drop[DIGEST_SIZE];
-    const char *const kept[] = {keep};
     _cleanup_json_ json_t *left = NULL;
 
     create(&f, one, "kept", keep);
     create(&f, two, "dropped", drop);
     reopen(&f);
-    assert_int_equal(store_collect(f.store, kept, 1, NULL), 2);
+    assert_int_equal(collect(f.store, keep, 3600, false, NULL), 0); /* all is young */
+    assert_int_equal(collect(f.store, keep, 0, true, NULL), 2);
+    assert_int_equal(layer_verify(f.store, f.b, NULL), 0);
+    assert_int_equal(collect(f.store, keep, 0, false, NULL), 2);
     assert_int_equal(generation_list(f.store, &left, NULL), 0);
     assert_int_equal(json_array_size(left), 1);
     assert_int_equal(layer_verify(f.store, f.a, NULL), 0);
@@ -136,31 +149,49 @@ TEST(collecting_waits_for_nobody_who_writes)
     _cleanup_(store_freep) Store *other = NULL;
     const char *const one[] = {f.a, NULL};
     char keep[DIGEST_SIZE];
-    const char *const kept[] = {keep};
 
     create(&f, one, "kept", keep);
     assert_int_equal(store_open(f.d.path, &other, NULL), 0);
-    assert_int_equal(store_collect(f.store, kept, 1, NULL), -EBUSY);
-    assert_int_equal(store_collect(other, kept, 1, NULL), -EBUSY);
+    assert_int_equal(collect(f.store, keep, 0, false, NULL), -EBUSY);
+    assert_int_equal(collect(other, keep, 0, false, NULL), -EBUSY);
     assert_int_equal(layer_verify(f.store, f.b, NULL), 0);
+}
+
+TEST(what_is_pinned_is_not_collected)
+{
+    _cleanup_fixture_ Fixture f = fixture_make();
+    _cleanup_(store_freep) Store *other = NULL;
+    const char *const one[] = {f.a, NULL};
+    char keep[DIGEST_SIZE];
+
+    create(&f, one, "kept", keep);
+    reopen(&f);
+    assert_int_equal(store_open(f.d.path, &other, NULL), 0);
+    assert_int_equal(store_pin(other, NULL), 0);
+    assert_int_equal(collect(f.store, keep, 0, false, NULL), -EBUSY);
+    store_unpin(other);
+    assert_int_equal(collect(f.store, keep, 0, false, NULL), 1);
 }
 
 TEST(collecting_removes_nothing_when_it_does_not_understand)
 {
     _cleanup_fixture_ Fixture f = fixture_make();
-    const char *const kept[] = {NOWHERE};
 
     reopen(&f);
-    assert_int_equal(store_collect(f.store, kept, 1, NULL), -ENOENT);
+    assert_int_equal(collect(f.store, NOWHERE, 0, false, NULL), -ENOENT);
     assert_int_equal(layer_verify(f.store, f.b, NULL), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(what_was_created_can_be_loaded),         UNIT(a_generation_needs_its_layers),
-        UNIT(a_changed_manifest_is_found_out),        UNIT(collecting_keeps_what_is_reached_and_removes_the_rest),
-        UNIT(collecting_waits_for_nobody_who_writes), UNIT(collecting_removes_nothing_when_it_does_not_understand),
+        UNIT(what_was_created_can_be_loaded),
+        UNIT(a_generation_needs_its_layers),
+        UNIT(a_changed_manifest_is_found_out),
+        UNIT(collecting_keeps_what_is_reached_and_removes_the_rest),
+        UNIT(collecting_waits_for_nobody_who_writes),
+        UNIT(what_is_pinned_is_not_collected),
+        UNIT(collecting_removes_nothing_when_it_does_not_understand),
     };
 
     return RUN_TESTS(tests);
