@@ -2,9 +2,12 @@
 #include <stdio.h>
 
 #include "internal.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/process.h"
 #include "runtime/box/cgroup.h"
 #include "shim/swap/spawn.h"
+
+#define KILL_TIMEOUT (2 * USEC_PER_SEC)
 
 /* Takes what is there now; what is more than we keep is thrown away, so that the program never waits for us. */
 static void read_output(Probe *p)
@@ -57,30 +60,19 @@ void probe_exec_end(Probe *p)
     fd_closep(&p->output_fd);
     (void) cgroup_remove(p->context->container->cgroup_probe, p->name, NULL);
     if (p->fd >= 0)
-        (void) pidfd_wait(p->fd, UINT64_MAX, &status); /* it is dead: cgroup_remove() has waited for that */
+        (void) pidfd_wait(p->fd, clock_now() + KILL_TIMEOUT, &status);
 }
 
-static int make_leaf(Probe *p, Error *e)
+static int make_leaf(const Probe *p, Error *e)
 {
     const ProbeContext *c = p->context;
-    char value[32];
-    int leaf, r;
+    int r = cgroup_remove(c->container->cgroup_probe, p->name, e); /* what an earlier shim has left */
+    _cleanup_close_ int leaf = r < 0 ? r : cgroup_make(c->container->cgroup_probe, p->name, e);
 
-    r = cgroup_remove(c->container->cgroup_probe, p->name, e); /* what an earlier shim has left */
-    leaf = r < 0 ? r : cgroup_make(c->container->cgroup_probe, p->name, e);
-    if (leaf >= 0 && c->agent->limit_processes && cgroup_has(leaf, "pids")) {
-        snprintf(value, sizeof(value), "%llu", (unsigned long long) c->agent->limit_processes);
-        r = cgroup_set(leaf, "pids.max", value, e);
-    }
-    if (leaf >= 0 && r >= 0 && c->agent->limit_memory && cgroup_has(leaf, "memory")) {
-        snprintf(value, sizeof(value), "%llu", (unsigned long long) c->agent->limit_memory);
-        r = cgroup_set(leaf, "memory.max", value, e);
-    }
-    if (leaf >= 0 && r < 0) {
-        close(leaf);
-        return r;
-    }
-    return leaf;
+    if (leaf < 0)
+        return leaf;
+    r = container_limit(leaf, c->agent, e);
+    return r < 0 ? r : TAKE_FD(leaf);
 }
 
 int probe_exec_start(Probe *p, Error *e)

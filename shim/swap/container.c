@@ -120,6 +120,22 @@ int container_clear(Container *c, int *leaf, Error *e)
     return 0;
 }
 
+int container_limit(int leaf, const Agent *agent, Error *e)
+{
+    char value[32];
+    int r = 0;
+
+    if (agent->limit_memory && cgroup_has(leaf, "memory")) {
+        snprintf(value, sizeof(value), "%llu", (unsigned long long) agent->limit_memory);
+        r = cgroup_set(leaf, "memory.max", value, e);
+    }
+    if (r >= 0 && agent->limit_processes && cgroup_has(leaf, "pids")) {
+        snprintf(value, sizeof(value), "%llu", (unsigned long long) agent->limit_processes);
+        r = cgroup_set(leaf, "pids.max", value, e);
+    }
+    return r;
+}
+
 static int birth(Container *c, const ContainerChild *child, Error *e)
 {
     _cleanup_close_ int leaf = cgroup_make(c->cgroup, "init", e);

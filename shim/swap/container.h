@@ -62,6 +62,9 @@ int container_adopt(const ContainerSpec *spec, int run_dir, Container **ret, Err
  * parent's cgroup and cgroup_post_fork() compares it with the child's). `leaf` is &c->cgroup_agent or &c->cgroup_probe. */
 int container_clear(Container *c, int *leaf, Error *e);
 
+/* The agent's limits on a leaf, where it has the controllers; RLIMIT_NPROC, on an id that only this container has, holds elsewhere. */
+int container_limit(int leaf, const Agent *agent, Error *e);
+
 /* For an engine's container. What `hooks` point to must outlive the Container. */
 int container_watch(Container *c, Loop *loop, const ContainerHooks *hooks);
 

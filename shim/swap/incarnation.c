@@ -220,23 +220,6 @@ static int make_environment(Incarnation *i)
     return 0;
 }
 
-/* Where the cgroup has the controllers; RLIMIT_NPROC, on an id that only this container has, holds elsewhere. */
-static int set_limits(const Container *c, const Agent *agent, Error *e)
-{
-    char value[32];
-    int r = 0;
-
-    if (agent->limit_memory && cgroup_has(c->cgroup_agent, "memory")) {
-        snprintf(value, sizeof(value), "%llu", (unsigned long long) agent->limit_memory);
-        r = cgroup_set(c->cgroup_agent, "memory.max", value, e);
-    }
-    if (r >= 0 && agent->limit_processes && cgroup_has(c->cgroup_agent, "pids")) {
-        snprintf(value, sizeof(value), "%llu", (unsigned long long) agent->limit_processes);
-        r = cgroup_set(c->cgroup_agent, "pids.max", value, e);
-    }
-    return r;
-}
-
 /* The page is filled before moss-init hears of the process that it is about. */
 static void remember(const Incarnation *i)
 {
@@ -290,7 +273,7 @@ static int start_process(Incarnation *i, const ListenFds *listen, Error *e)
                       .notify = i->spec.hold && a->sockets == SOCKETS_TRANSPARENT,
                       .born = on_born,
                       .userdata = i};
-    int r = set_limits(i->spec.container, a, e);
+    int r = container_limit(i->spec.container->cgroup_agent, a, e);
 
     if (r >= 0)
         r = container_spawn(i->spec.container, &spec, &i->process, e);
