@@ -88,3 +88,23 @@ verbs_in() {
     "$packaging/uninstall"
     find "$DESTDIR" | cmp - "$BATS_TEST_TMPDIR/before"
 }
+
+@test "the drop-ins of engines are well-formed and name the program" {
+    python3 - "$packaging/engines" <<'END'
+import sys, tomllib
+
+def table(file, *keys):
+    value = tomllib.load(open(f"{sys.argv[1]}/{file}", "rb"))
+    for key in keys:
+        value = value[key]
+    return value
+
+program = "@PREFIX@/bin/moss-runtime"
+assert table("podman/50-moss-runtime.conf", "engine", "runtimes", "moss-runtime") == [program]
+runtimes = table("containerd/moss-runtime.toml", "plugins", "io.containerd.grpc.v1.cri", "containerd", "runtimes")
+assert runtimes["moss"]["options"]["BinaryName"] == program
+assert "runc" in runtimes  # containerd's default, which an imported file takes away otherwise
+assert table("crio/50-moss-runtime.conf", "crio", "runtime", "runtimes", "moss")["runtime_path"] == program
+END
+    grep -qx 'handler: moss' "$packaging/engines/kubernetes/runtimeclass.yaml"
+}
