@@ -15,26 +15,6 @@
 
 #define ANSWER_USEC (30 * USEC_PER_SEC)
 
-/* Beside our own executable, else where it is installed. */
-static int find_shim(char path[static PATH_MAX], Error *e)
-{
-    static const char name[] = "/moss-shim";
-    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof(name));
-    char *slash;
-
-    if (n > 0) {
-        path[n] = '\0';
-        slash = strrchr(path, '/');
-        memcpy(slash, name, sizeof(name));
-        if (access(path, X_OK) == 0)
-            return 0;
-    }
-    snprintf(path, PATH_MAX, "%s%s", MOSS_LIBEXECDIR, name);
-    if (access(path, X_OK) < 0)
-        return error_errnof(e, -errno, "moss-shim is neither beside this program nor in %s", MOSS_LIBEXECDIR);
-    return 0;
-}
-
 /* 1 if a shim keeps it, also one that does not answer well; 0 if none does. */
 static int is_kept(const char *name)
 {
@@ -65,7 +45,7 @@ static int call_shim(const Command *c, const Agent *a, const char *verb, uint64_
     _cleanup_free_ char *output = NULL;
     int r;
 
-    r = find_shim(path, e);
+    r = command_find_shim(path, e);
     if (r < 0)
         return r;
     r = process_run(&spec, &output, e);

@@ -2,6 +2,7 @@
 #include "command.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -111,4 +112,23 @@ int command_print(json_t *value)
     json_decref(value);
     putchar('\n');
     return r < 0 || fflush(stdout) < 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+int command_find_shim(char *path, Error *e)
+{
+    static const char name[] = "/moss-shim";
+    ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof(name));
+    char *slash;
+
+    if (n > 0) {
+        path[n] = '\0';
+        slash = strrchr(path, '/');
+        memcpy(slash, name, sizeof(name));
+        if (access(path, X_OK) == 0)
+            return 0;
+    }
+    snprintf(path, PATH_MAX, "%s%s", MOSS_LIBEXECDIR, name);
+    if (access(path, X_OK) < 0)
+        return error_errnof(e, -errno, "moss-shim is neither beside this program nor in %s", MOSS_LIBEXECDIR);
+    return 0;
 }

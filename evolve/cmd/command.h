@@ -15,6 +15,7 @@ int agent_main(int argc, char **argv);
 int generations_main(int argc, char **argv);
 int daemon_main(int argc, char **argv);
 int collect_main(int argc, char **argv);
+int shim_main(int argc, char **argv); /* history, rollback, recover, discard */
 
 /* Options that all agent verbs take; see command_parse(). */
 typedef struct Command {
@@ -35,6 +36,9 @@ int command_parse(int argc, char **argv, int min, const char *usage, Command *re
 
 /* The decimal number of an option, from 1 to `max`; -EINVAL: it is none. */
 int command_number(const char *text, unsigned max, unsigned *ret);
+
+/* The path of moss-shim, of PATH_MAX bytes: beside our own executable, else where it is installed. */
+int command_find_shim(char *path, Error *e);
 
 /* Prints the error and returns 1. */
 int command_fail(const Command *c, const Error *e);

@@ -15,7 +15,11 @@ static const struct {
     {"evo", "collect evidence, evolve an agent's source, apply what was found", evo_main},
     {"daemon", "collect evidence all the time, serve the agents' control sockets", daemon_main},
     {"collect", "remove the builds that no agent has to do with any more", collect_main},
+    {"discard", "give up a state of an agent that is set aside", shim_main},
     {"generations", "the builds of an agent that could be run", generations_main},
+    {"history", "the swaps of an agent", shim_main},
+    {"recover", "start an agent that is halted", shim_main},
+    {"rollback", "go back to an earlier generation of an agent", shim_main},
 };
 
 static void print_help(FILE *to)

@@ -17,10 +17,12 @@ _moss()
     esac
     if [ -z "${words:-}" ]; then
         case ${COMP_CWORD}:${COMP_WORDS[1]}:${COMP_WORDS[2]} in
-        1:*) words='agent collect daemon evo generations --help --version' ;;
+        1:*) words='agent collect daemon discard evo generations history recover rollback --help --version' ;;
         *:daemon:*) words='--interval --once --store --json --help' ;;
         *:collect:*) words='--dry-run --grace --store --json' ;;
-        2:generations:*) words=$(_moss_agents) ;;
+        2:generations:* | 2:discard:* | 2:history:* | 2:recover:* | 2:rollback:*) words=$(_moss_agents) ;;
+        *:recover:* | *:rollback:*) words='--to --store --json' ;;
+        *:discard:* | *:history:*) words='--store --json' ;;
         2:agent:*) words='add list logs remove restart start status stop' ;;
         2:evo:*) words='apply batch batches catch-up flag report restart start status stop' ;;
         *:agent:add)

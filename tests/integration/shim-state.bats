@@ -198,6 +198,7 @@ outcome() { jq -r .outcome "$BATS_TEST_TMPDIR/answer"; }
     run ! runtime generation show "$never"
     [ "$(runtime generation list | sort)" = "$(printf '%s\n' "$GOOD" "$second" | sort)" ]
     shim start "$NAME"
-    shim rollback "$NAME"
+    "$MOSS_BUILD/moss" rollback "$NAME"
+    [ "$("$MOSS_BUILD/moss" history "$NAME" --json | jq length)" = 2 ]
     [ "$(get /count | jq -r .mode)" = good ]
 }
