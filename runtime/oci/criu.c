@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "kept.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
 #include "runtime/base/process.h"
@@ -80,6 +81,10 @@ int criu_check(const CriuOptions *o, const Config *c, Error *e)
         return error_setf(e, -EINVAL, "--page-server \"%s\": must be ADDRESS:PORT", o->page_server);
     if (o->pre_dump && o->lazy_pages)
         return error_setf(e, -EINVAL, "--pre-dump: cannot be had with --lazy-pages");
+    if (kept_agent(c))
+        return error_setf(e, -EOPNOTSUPP,
+                          "criu: annotation " KEPT_ANNOTATION
+                          ": what moss-init and the shim have between them cannot be given back");
     if (c->process.terminal)
         return error_setf(e, -EOPNOTSUPP,
                           "criu: process.terminal: the command line of criu cannot give a terminal back");

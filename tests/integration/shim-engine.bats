@@ -82,6 +82,9 @@ pid() { engine state "$id" | jq .pid; }
     engine ps "$id" | grep -qw "$agent"
     # Its output is the container's.
     grep -qx 'serving as good' "$BATS_TEST_TMPDIR/output"
+    run engine checkpoint --image-path "$BATS_TEST_TMPDIR/image" "$id"
+    [ "$status" = 1 ]
+    [[ $output == *"annotation dev.moss.agent"* ]]
 }
 
 @test "a swap goes on under the engine's nose: the same id, first process and cgroup, nobody refused, exec and pause before and after" {
