@@ -71,14 +71,23 @@ static void act(Turn *t, SwapAction action)
     t->step.actions[t->step.n++] = action;
 }
 
+/* Some of it may come from the agent: what is no plain text could not be written to the head. */
 static void set_reason(Head *h, const char *reason)
 {
     snprintf(h->reason, sizeof(h->reason), "%s", reason ? reason : "");
+    for (char *p = h->reason; *p; p++)
+        if (*p < ' ' || *p > '~')
+            *p = '?';
 }
 
 static void set_boot_id(Head *h, const char *boot_id)
 {
     snprintf(h->boot_id, sizeof(h->boot_id), "%s", boot_id ? boot_id : "");
+}
+
+static bool same_boot(const Turn *t)
+{
+    return t->event->boot_id && streq(t->event->boot_id, t->step.head.boot_id);
 }
 
 /* Why the swap is given up. */
@@ -91,7 +100,11 @@ static const char *why(const Turn *t)
         [SWAP_SERVING] = "interrupted in its bake",
     };
 
-    return t->event->kind == EVENT_RECOVER ? interrupted[t->step.head.state] : t->event->reason;
+    if (t->event->kind != EVENT_RECOVER)
+        return t->event->reason;
+    if (t->step.head.state == SWAP_TRYING && !same_boot(t)) /* nobody's fault; but consent is for one trial */
+        return "the host was started again while it was tried";
+    return interrupted[t->step.head.state];
 }
 
 /* The write that every change of state begins with. */
@@ -136,9 +149,8 @@ static void note_served(Turn *t)
 static void set_aside(Turn *t)
 {
     Head *h = &t->step.head;
-    bool same_boot = t->event->boot_id && streq(t->event->boot_id, h->boot_id);
 
-    h->aside[h->n_aside++] = (Aside){h->cand, same_boot ? t->event->now - h->served_at : -1};
+    h->aside[h->n_aside++] = (Aside){h->cand, same_boot(t) ? t->event->now - h->served_at : -1};
 }
 
 static void take_back(Head *h, int64_t epoch)
@@ -182,6 +194,8 @@ static void prepare(Turn *t)
     h->cand.epoch = h->next_epoch++;
     h->txid++;
     h->outcome = OUTCOME_NONE;
+    snprintf(h->consent, sizeof(h->consent), "%s", t->event->consent ? t->event->consent : "");
+    h->rehearsed = t->event->rehearse;
     set_reason(h, NULL);
     write_state(t, SWAP_PREPARED);
     act(t, ACT_REHEARSE);
@@ -277,27 +291,44 @@ static void commit(Turn *t)
     clean_up(t);
 }
 
+/* The old side is current again, on its own state. */
+static void turn_back(Head *h)
+{
+    if (h->state == SWAP_SERVING) {
+        h->cand = h->cur;
+        h->cur = h->prev;
+        h->prev = NO_SIDE;
+    } else if (h->state == SWAP_ROLLING_BACK && h->fallback.generation[0])
+        h->cur = h->fallback;
+    h->fallback = NO_SIDE;
+}
+
+static void halt_unfinished(Turn *t)
+{
+    Head *h = &t->step.head;
+    bool wrote = h->state == SWAP_ROLLING_BACK ? h->fallback.generation[0] != '\0' : h->served;
+
+    turn_back(h);
+    if (wrote)
+        set_aside(t);
+    halt(t, "interrupted too often");
+}
+
 static void roll_back(Turn *t)
 {
     Head *h = &t->step.head;
-    Side old = h->cur;
 
     set_reason(h, why(t));
-    if (h->state == SWAP_SERVING) {
-        old = h->prev;
-        h->cand = h->cur;
-        h->prev = NO_SIDE;
-    }
-    h->cur = old;
-    h->fallback = NO_SIDE;
+    turn_back(h);
+    h->restarts = 0;
     if (h->served && t->policy->served_halts) {
         set_aside(t);
         halt(t, h->reason);
         return;
     }
     if (h->served && t->event->keep_state) {
+        h->fallback = h->cur;
         h->cur.epoch = h->cand.epoch;
-        h->fallback = old;
     } else if (h->served)
         set_aside(t);
     write_state(t, SWAP_ROLLING_BACK);
@@ -321,7 +352,7 @@ static void recover_serving(Turn *t)
 
     if (t->event->running)
         return; /* its bake begins again when it has shown itself ready */
-    if (t->event->boot_id && streq(t->event->boot_id, h->boot_id)) {
+    if (same_boot(t)) {
         restart_or_roll_back(t);
         return;
     }
@@ -344,9 +375,13 @@ static void fall_back_or_halt(Turn *t)
     char reason[sizeof(h->reason)];
 
     if (h->fallback.generation[0]) {
-        h->cur = h->fallback;
-        h->fallback = NO_SIDE;
+        turn_back(h);
         set_aside(t);
+        write_state(t, SWAP_ROLLING_BACK);
+        restart(t);
+        return;
+    }
+    if (h->restarts++ == 0) { /* what kept it from coming up may be over; there is nothing else to go back to */
         write_state(t, SWAP_ROLLING_BACK);
         restart(t);
         return;
@@ -483,7 +518,7 @@ int swap_step(const Head *head, const SwapPolicy *policy, const SwapEvent *event
     assert(!event->running || swap_adopts(head));
     if (event->kind == EVENT_RECOVER && !event->running && swap_goes_on(head) &&
         ++t.step.head.recoveries > policy->recoveries_max)
-        halt(&t, "interrupted too often");
+        halt_unfinished(&t);
     else
         reaction(&t);
     *ret = t.step;

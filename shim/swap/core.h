@@ -19,7 +19,7 @@
  *     ROLLING_BACK  the old generation is cur again and has to pass the gate
  *     HALTED        it did not: nothing is started until the operator resumes
  *
- * A roll-back is never rolled back. Which state it starts on is decided once: if the candidate may have served clients and keep_state says that
+ * A roll-back is never rolled back: the old generation is started a second time where it does not come up, then given up. Which state it starts on is decided once: if the candidate may have served clients and keep_state says that
  * the old generation can read what it wrote, its epoch is kept, with the old epoch as `fallback` for an old generation that does not come up on it;
  * else the old epoch, and what the candidate wrote is set aside until the operator discards it (or, from HALTED, resumes on it). Where the policy leaves
  * that choice to the operator, nothing is started: HALTED, with the old side as cur. */
@@ -65,17 +65,19 @@ typedef struct Head {
     Aside aside[ASIDE_MAX]; /* the oldest first */
     unsigned n_aside;       /* there is no new swap while it is ASIDE_MAX */
     bool served;
-    int64_t served_at;   /* CLOCK_BOOTTIME of kernel `boot_id`, in microseconds */
-    unsigned restarts;   /* of cur while it bakes */
-    unsigned recoveries; /* since the last STEADY */
-    SwapOutcome outcome; /* of swap `txid` once it has ended */
-    char boot_id[37];    /* of the kernel that ran when the candidate was started */
-    char reason[200];    /* why the swap was rolled back, or "" */
+    int64_t served_at;         /* CLOCK_BOOTTIME of kernel `boot_id`, in microseconds */
+    unsigned restarts;         /* of cur, while it bakes or is rolled back to */
+    unsigned recoveries;       /* since the last STEADY */
+    SwapOutcome outcome;       /* of swap `txid` once it has ended */
+    char boot_id[37];          /* of the kernel that ran when the candidate was started */
+    char reason[200];          /* why the swap was rolled back, or "" */
+    char consent[DIGEST_SIZE]; /* with which swap `txid` was asked for, or "" */
+    bool rehearsed;            /* it was asked for with a rehearsal */
 } Head;
 
 typedef enum SwapEventKind {
     EVENT_RECOVER,     /* a shim has started: boot_id, keep_state, running */
-    EVENT_REQUEST,     /* generation */
+    EVENT_REQUEST,     /* generation, consent, rehearse */
     EVENT_REHEARSED,   /* the candidate passed its rehearsal, or none was asked for */
     EVENT_DIED,        /* the agent's first process has ended: reason, keep_state */
     EVENT_CLONED,      /* the epoch's clone is durable: boot_id */
@@ -92,6 +94,8 @@ typedef struct SwapEvent {
     SwapEventKind kind;
     const char *generation;
     int64_t epoch;
+    const char *consent; /* NULL: none */
+    bool rehearse;
     const char *reason;
     const char *boot_id;
     int64_t now;     /* CLOCK_BOOTTIME, for what is told of a state that was set aside */

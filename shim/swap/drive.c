@@ -13,9 +13,11 @@
 /* ---- events ---- */
 
 /* Is the next shim led to the same current side by the head on disk? Then the way back does not have to wait for a disk that takes no writes. */
-static bool safe_unwritten(const Head *on_disk, const Head *next)
+static bool safe_unwritten(const Drive *d, const Head *next)
 {
-    return memcmp(&on_disk->cur, &next->cur, sizeof(next->cur)) == 0 && next->state != SWAP_TRYING;
+    bool sure = !d->in_doubt || memcmp(&d->doubt.cur, &next->cur, sizeof(next->cur)) == 0;
+
+    return sure && memcmp(&d->head.cur, &next->cur, sizeof(next->cur)) == 0 && next->state != SWAP_TRYING;
 }
 
 static int write_head(Drive *d, const SwapStep *step, const SwapEvent *event)
@@ -23,11 +25,17 @@ static int write_head(Drive *d, const SwapStep *step, const SwapEvent *event)
     Error e = {};
     int r = head_save(d->spec.agent_dir, &step->head, &e);
 
-    if (r >= 0)
+    if (r >= 0) {
+        d->in_doubt = false;
         return 0;
+    }
     drive_set_trouble(d, e.text);
     log_line(d->log, "%s", e.text);
-    if ((event->kind == EVENT_ABORT || event->kind == EVENT_DIED) && safe_unwritten(&d->head, &step->head))
+    if (r == -EINPROGRESS) {
+        d->in_doubt = true;
+        d->doubt = step->head;
+    }
+    if ((event->kind == EVENT_ABORT || event->kind == EVENT_DIED) && safe_unwritten(d, &step->head))
         return 0;
     return r;
 }
@@ -50,6 +58,8 @@ static void step(Drive *d, const Queued *q)
                        .reason = q->reason,
                        .generation = q->generation[0] ? q->generation : NULL,
                        .epoch = q->epoch,
+                       .consent = q->consent,
+                       .rehearse = q->rehearse,
                        .boot_id = d->boot_id,
                        .now = (int64_t) clock_now(),
                        .running = q->kind == EVENT_RECOVER && d->adopted};
@@ -72,6 +82,8 @@ static void step(Drive *d, const Queued *q)
         log_line(d->log, "%s%s%s", swap_state_name(d->head.state), d->head.reason[0] ? ": " : "", d->head.reason);
         d->spec.progress(swap_state_name(d->head.state), d->spec.userdata);
     }
+    if (d->head.state != SWAP_DRAINING && d->head.state != SWAP_TRYING)
+        loop_cancel(&d->budget_timer);
     for (size_t i = 0; i < s.n; i++)
         drive_act(d, s.actions[i]);
     if (d->head.state == SWAP_HALTED && before != SWAP_HALTED)
@@ -125,8 +137,8 @@ static int on_handing(void *userdata)
         if (!d->head.served)
             return -EIO;
     }
-    if (d->memory->pause_start)
-        d->memory->pause_end = clock_now();
+    if (d->memory->pause.begun)
+        d->memory->pause.ended = clock_now();
     return 0;
 }
 
@@ -194,6 +206,7 @@ Drive *drive_free(Drive *d)
         return NULL;
     drive_forget_agent(d);
     precopy_free(d->precopy);
+    loop_cancel(&d->budget_timer);
     rehearsal_free(d->rehearsal);
     hold_free(d->hold);
     log_free(d->log);
@@ -251,13 +264,14 @@ static int swap_to(Drive *d, const SwapRequest *request, Error *e)
             ASIDE_MAX, d->spec.agent->name);
     if (d->container && container_frozen(d->container))
         return error_setf(e, -EBUSY, "the container is paused");
+    if ((r = drive_record(d, e)) < 0)
+        return error_wrapf(e, r, "the last swap is not recorded yet");
     if (!d->incarnation || !incarnation_ready(d->incarnation))
         return error_setf(e, -EAGAIN,
                           "the agent is not ready: a swap could not tell the candidate's fault from its own");
     snprintf(asked.generation, sizeof(asked.generation), "%s", request->generation);
-    snprintf(d->consent, sizeof(d->consent), "%s", request->consent ? request->consent : "");
-    d->rehearse = request->rehearse;
-    d->memory->pause_start = d->memory->pause_end = 0;
+    snprintf(asked.consent, sizeof(asked.consent), "%s", request->consent ? request->consent : "");
+    asked.rehearse = request->rehearse;
     drive_set_blame(d, NULL);
     json_decref(d->unmet);
     d->unmet = NULL;

@@ -59,14 +59,14 @@ static void rehearse(Drive *d)
                               .agent_dir = d->spec.agent_dir,
                               .from = d->head.cur.epoch,
                               .to = d->head.cand.epoch,
-                              .rehearsal = d->rehearse,
+                              .rehearsal = d->head.rehearsed,
                               .event = on_precopy,
                               .userdata = d};
     Error e = {};
 
     if (precopy_start(&spec, &d->precopy, &e) < 0)
         drive_feed(d, EVENT_ABORT, e.text);
-    else if (!d->rehearse)
+    else if (!d->head.rehearsed)
         precopy_finish(d->precopy);
 }
 
@@ -75,12 +75,15 @@ static void clone_epoch(Drive *d)
     Error e = {};
     int r;
 
+    d->memory->pause.drained = clock_now();
     r = epoch_clone(d->spec.agent_dir, d->head.cur.epoch, d->head.cand.epoch, precopy_index(d->precopy), &e);
     d->precopy = precopy_free(d->precopy);
     if (r < 0)
         drive_feed(d, EVENT_ABORT, e.text);
-    else
+    else {
+        d->memory->pause.cloned = clock_now();
         drive_feed(d, EVENT_CLONED, NULL);
+    }
 }
 
 static void on_baked(uint32_t events, void *userdata)
@@ -97,11 +100,21 @@ static void bake(Drive *d)
         drive_feed(d, EVENT_ABORT, e.text);
         return;
     }
-    if (d->memory->pause_start && !d->memory->pause_end)
-        d->memory->pause_end = clock_now();
+    if (d->memory->pause.begun && !d->memory->pause.ended)
+        d->memory->pause.ended = clock_now();
     loop_cancel(&d->bake_timer);
     (void) loop_timer(d->spec.loop, clock_now() + d->spec.agent->gate.bake_seconds * USEC_PER_SEC, on_baked, d,
                       &d->bake_timer);
+}
+
+int drive_record(Drive *d, Error *e)
+{
+    _cleanup_json_ json_t *line = NULL;
+
+    if (d->head.outcome == OUTCOME_NONE)
+        return 0;
+    line = drive_make_record(d);
+    return line ? record_append(d->spec.agent_dir, d->head.txid, line, e) : error_errnof(e, -ENOMEM, "record");
 }
 
 static void record(Drive *d)
@@ -111,17 +124,38 @@ static void record(Drive *d)
 
     if (d->head.outcome == OUTCOME_NONE)
         return;
-    if (d->memory->pause_start && !d->memory->pause_end && d->head.state == SWAP_STEADY)
-        d->memory->pause_end = clock_now();
-    line = drive_make_record(d);
-    if (!line || record_append(d->spec.agent_dir, d->head.txid, line, &e) < 0)
+    if (d->memory->pause.begun && !d->memory->pause.ended && d->head.state == SWAP_STEADY)
+        d->memory->pause.ended = clock_now();
+    if (drive_record(d, &e) < 0)
         snprintf(d->trouble, sizeof(d->trouble), "the swap is not recorded: %.180s", e.text);
+    line = drive_make_record(d);
     if (line)
         d->spec.ended(line, d->spec.userdata);
-    d->memory->pause_start = d->memory->pause_end = 0;
     /* One that is only just being started again has asked for nothing yet. */
     if (d->incarnation && incarnation_ready(d->incarnation))
         hold_prune(d->hold, d->head.outcome == OUTCOME_COMMITTED);
+}
+
+static void on_budget(uint32_t events, void *userdata)
+{
+    Drive *d = userdata;
+    char why[80];
+
+    (void) events;
+    snprintf(why, sizeof(why), "the swap takes longer than its budget of %u s",
+             d->spec.agent->gate.swap_budget_seconds);
+    drive_feed(d, EVENT_ABORT, why);
+}
+
+/* From here on clients wait. */
+static void begin_pause(Drive *d)
+{
+    uint64_t now = clock_now();
+
+    d->memory->pause = (SwapPause){.begun = now};
+    loop_cancel(&d->budget_timer);
+    (void) loop_timer(d->spec.loop, now + d->spec.agent->gate.swap_budget_seconds * USEC_PER_SEC, on_budget, d,
+                      &d->budget_timer);
 }
 
 static void collect(Drive *d)
@@ -139,14 +173,14 @@ void drive_act(Drive *d, SwapAction action)
     case ACT_WRITE:
         break; /* done before the step was taken on */
     case ACT_REHEARSE:
+        d->memory->pause = (SwapPause){};
         rehearse(d);
         break;
     case ACT_END_REHEARSAL:
         d->rehearsal = rehearsal_free(d->rehearsal);
         break;
     case ACT_DRAIN:
-        d->memory->pause_start = clock_now();
-        d->memory->pause_end = 0;
+        begin_pause(d);
         drive_drain_agent(d);
         break;
     case ACT_KILL:
@@ -159,6 +193,8 @@ void drive_act(Drive *d, SwapAction action)
         break;
     case ACT_START:
         drive_start_agent(d);
+        if (d->head.state == SWAP_TRYING)
+            d->memory->pause.started = clock_now();
         break;
     case ACT_BAKE:
         bake(d);

@@ -18,6 +18,8 @@
 typedef struct Queued {
     SwapEventKind kind;
     char reason[200], generation[DIGEST_SIZE];
+    char consent[DIGEST_SIZE];
+    bool rehearse;
     int64_t epoch;
 } Queued;
 
@@ -25,6 +27,8 @@ struct Drive {
     DriveSpec spec;
     SwapPolicy policy;
     Head head;
+    Head doubt; /* what the disk may say instead, after a write of which it is not known whether it was one */
+    bool in_doubt;
     char boot_id[37];
     Container *container; /* NULL while none can be made */
     char *engine;         /* NETWORK_ENGINE: which container */
@@ -36,7 +40,7 @@ struct Drive {
     Incarnation *incarnation;
     Rehearsal *rehearsal;
     Precopy *precopy;
-    LoopSource *bake_timer, *start_timer;
+    LoopSource *bake_timer, *start_timer, *budget_timer;
     unsigned failures; /* in a row, while no swap goes on: for the backoff */
     bool adopted;
     bool stopping;
@@ -45,8 +49,6 @@ struct Drive {
     size_t n_queue;
     char trouble[240];
     /* of the swap that goes on */
-    char consent[DIGEST_SIZE];
-    bool rehearse;
     json_t *blame, *unmet; /* see incarnation.h; NULL: none */
 };
 
@@ -74,6 +76,9 @@ void drive_drain_agent(Drive *d);
 void drive_kill_agent(Drive *d);
 /* Forgets the process and all timers, kills nothing. */
 void drive_forget_agent(Drive *d);
+
+/* Makes sure that the swap which has ended last is in swaps.jsonl. */
+int drive_record(Drive *d, Error *e);
 
 /* The line of swaps.jsonl for the swap that has ended, see record.h. NULL: out of memory. */
 json_t *drive_make_record(const Drive *d);

@@ -5,6 +5,19 @@
 #include "runtime/box/cgroup.h"
 #include "runtime/box/egress.h"
 
+static json_t *since(uint64_t from, uint64_t to)
+{
+    return from && to ? json_integer((json_int_t) (to - from)) : json_null();
+}
+
+static json_t *pause_to_json(const SwapPause *p)
+{
+    if (!p->ended)
+        return NULL;
+    return json_pack("{s:o,s:o,s:o,s:o}", "drain", since(p->begun, p->drained), "clone", since(p->drained, p->cloned),
+                     "start", since(p->cloned, p->started), "gate", since(p->started, p->ended));
+}
+
 json_t *drive_make_record(const Drive *d)
 {
     const Head *h = &d->head;
@@ -17,14 +30,14 @@ json_t *drive_make_record(const Drive *d)
     if (aside && !committed && aside->side.epoch == h->cand.epoch)
         set_aside = json_pack("{s:I,s:o}", "epoch", (json_int_t) aside->side.epoch, "served_usec",
                               aside->served_usec < 0 ? json_null() : json_integer(aside->served_usec));
-    return json_pack(
-        "{s:i,s:I,s:s,s:s,s:s,s:s,s:s?,s:s,s:o,s:b,s:I,s:o?,s:O?,s:O?}", "version", 1, "txid", (json_int_t) h->txid,
-        "time", when, "outcome", swap_outcome_name(h->outcome), "from",
-        committed ? h->prev.generation : h->cur.generation, "to", committed ? h->cur.generation : h->cand.generation,
-        "consent", d->consent[0] ? d->consent : NULL, "reason", h->reason, "pause_usec",
-        d->memory->pause_end ? json_integer((json_int_t) (d->memory->pause_end - d->memory->pause_start)) : json_null(),
-        "rehearsed", (int) d->rehearse, "epoch", (json_int_t) h->cur.epoch, "set_aside", set_aside, "probe",
-        committed ? NULL : d->blame, "unmet", d->unmet);
+    return json_pack("{s:i,s:I,s:s,s:s,s:s,s:s,s:s?,s:s,s:o,s:o?,s:b,s:I,s:o?,s:O?,s:O?}", "version", 1, "txid",
+                     (json_int_t) h->txid, "time", when, "outcome", swap_outcome_name(h->outcome), "from",
+                     committed ? h->prev.generation : h->cur.generation, "to",
+                     committed ? h->cur.generation : h->cand.generation, "consent", h->consent[0] ? h->consent : NULL,
+                     "reason", h->reason, "pause_usec", since(d->memory->pause.begun, d->memory->pause.ended),
+                     "pause_parts_usec", pause_to_json(&d->memory->pause), "rehearsed", (int) h->rehearsed, "epoch",
+                     (json_int_t) h->cur.epoch, "set_aside", set_aside, "probe", committed ? NULL : d->blame, "unmet",
+                     d->unmet);
 }
 
 json_t *drive_status(const Drive *d)

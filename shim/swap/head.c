@@ -37,15 +37,15 @@ static int head_to_json(const Head *h, json_t **ret)
     char digest[DIGEST_SIZE];
     int r;
 
-    o = json_pack("{s:i,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:b,s:I,s:i,s:i,s:s,s:s,s:s}", "version", 1, "seq",
+    o = json_pack("{s:i,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:b,s:I,s:i,s:i,s:s,s:s,s:s,s:s,s:b}", "version", 1, "seq",
                   (json_int_t) h->seq, "state", swap_state_name(h->state), "txid", (json_int_t) h->txid, "next_epoch",
                   (json_int_t) h->next_epoch, "cur", side_to_json(&h->cur), "cand", side_to_json(&h->cand), "prev",
                   side_to_json(&h->prev), "fallback", side_to_json(&h->fallback), "aside", aside_to_json(h), "served",
                   h->served, "served_at", (json_int_t) h->served_at, "restarts", (int) h->restarts, "recoveries",
                   (int) h->recoveries, "outcome", swap_outcome_name(h->outcome), "boot_id", h->boot_id, "reason",
-                  h->reason);
+                  h->reason, "consent", h->consent, "rehearsed", (int) h->rehearsed);
     if (!o)
-        return -EINVAL; /* a reason that is no UTF-8 */
+        return -ENOMEM;
     r = shim_head_digest(o, digest);
     if (r < 0)
         return r;
@@ -150,19 +150,22 @@ static int read_counters(const json_t *o, JsonAt at, Head *h, Error *e)
 
 static int read_words(const json_t *o, JsonAt at, Head *h, Error *e)
 {
-    const char *reason, *boot_id;
+    const char *reason, *boot_id, *consent = "";
     int state, outcome, r;
 
     if ((r = name_to_value(o, at, "state", SWAP_STATES, state_name, &state, e)) < 0 ||
         (r = name_to_value(o, at, "outcome", OUTCOMES, outcome_name, &outcome, e)) < 0 ||
         (r = json_need_string(o, at, "reason", &reason, e)) < 0 ||
         (r = json_need_string(o, at, "boot_id", &boot_id, e)) < 0 ||
-        (r = json_want_bool(o, at, "served", &h->served, e)) < 0)
+        (r = json_want_bool(o, at, "served", &h->served, e)) < 0 ||
+        (r = json_want_string(o, at, "consent", &consent, e)) < 0 ||
+        (r = json_want_bool(o, at, "rehearsed", &h->rehearsed, e)) < 0)
         return r;
     h->state = (SwapState) state;
     h->outcome = (SwapOutcome) outcome;
     snprintf(h->reason, sizeof(h->reason), "%s", reason);
     snprintf(h->boot_id, sizeof(h->boot_id), "%s", boot_id);
+    snprintf(h->consent, sizeof(h->consent), "%s", consent);
     return 0;
 }
 

@@ -7,7 +7,7 @@
  *   {"version":1,"seq":7,"state":"STEADY","txid":1,"next_epoch":2,"cur":{"generation":"<digest>","epoch":1},"cand":null,
  *    "prev":{"generation":"<digest>","epoch":0},"fallback":null,
  *    "aside":[{"generation":"<digest>","epoch":3,"served_usec":61000000}],"served":false,"served_at":0,"restarts":0,"recoveries":0,
- *    "outcome":"committed","boot_id":"<uuid>","reason":"","sha256":"<of the canonical form of all the rest>"}
+ *    "outcome":"committed","boot_id":"<uuid>","reason":"","consent":"<digest>","rehearsed":true,"sha256":"<of the canonical form of all the rest>"}
  *
  * A file whose sha256 is wrong is refused (-EUCLEAN): a guess could start new code on old state. */
 

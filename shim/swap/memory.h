@@ -11,6 +11,15 @@
 #include "runtime/base/hash.h"
 #include "shim/hold/hold.h"
 
+/* When it came to what, 0: it did not. See record.h. */
+typedef struct SwapPause {
+    uint64_t begun;   /* the agent is told to end */
+    uint64_t drained; /* it has ended */
+    uint64_t cloned;
+    uint64_t started; /* the candidate's program runs */
+    uint64_t ended;   /* something listens again for good */
+} SwapPause;
+
 typedef struct Memory {
     char format[8]; /* MEMORY_FORMAT: what follows is laid out like this */
     char generation[DIGEST_SIZE], nonce[33];
@@ -21,11 +30,11 @@ typedef struct Memory {
     bool announced;   /* it has said READY=1 */
     bool ready;       /* it has passed its gate */
     bool drained;     /* it was told to end */
-    uint64_t pause_start, pause_end;
+    SwapPause pause;
     HoldPending pending;
 } Memory;
 
-#define MEMORY_FORMAT "moss 001"
+#define MEMORY_FORMAT "moss 002"
 
 /* Maps the page `kept`, which it takes, or a new one where that is none (-EBADF), or one of another format. The fd, for moss-init, comes back in *ret_fd. */
 int memory_open(int kept, Memory **ret, int *ret_fd);

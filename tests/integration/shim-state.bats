@@ -141,6 +141,7 @@ outcome() { jq -r .outcome "$BATS_TEST_TMPDIR/answer"; }
     [ "$status" = 1 ]
     [[ $output == *"is halted"* ]]
     shim recover "$NAME" --to "$GOOD/0"
+    until [ "$(state ready)" = true ]; do sleep 0.05; done
     [ "$(state epoch)" = 0 ]
     [ "$(counter)" = $((before + 1)) ]
     [ "$(state set_aside)" = 1 ]

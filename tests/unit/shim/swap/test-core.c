@@ -54,6 +54,8 @@ static void check(const World *w)
         assert_true(w->exists[h->aside[i].side.epoch]);
     if (h->state == SWAP_TRYING || h->state == SWAP_SERVING) /* the way back is there before it is needed */
         assert_true(w->exists[h->state == SWAP_TRYING ? h->cur.epoch : h->prev.epoch]);
+    if (h->state == SWAP_HALTED) /* with the side that is known to have worked */
+        assert_string_not_equal(h->cur.generation, h->cand.generation);
     for (size_t t = 0; t <= TXIDS_MAX; t++)
         assert_true(w->records[t] <= 1);
 }
@@ -210,7 +212,7 @@ static void walk_add(Walk *walk, const World *from)
     walk->slots[i] = (uint32_t) walk->n;
 }
 
-#define EVENTS_MAX (SWAP_EVENTS * 4 + 2 * EPOCHS_MAX)
+#define EVENTS_MAX (SWAP_EVENTS * 8 + 2 * EPOCHS_MAX)
 
 /* Every event, with each value of what it carries that can matter to it. */
 static size_t events_make(SwapEvent ret[static EVENTS_MAX])
@@ -237,25 +239,51 @@ static size_t events_make(SwapEvent ret[static EVENTS_MAX])
     return n;
 }
 
+/* Would a new shim find the incarnation that it may take over? */
+static bool may_run_on(const World *w)
+{
+    const Side *licensed = swap_licensed(&w->durable);
+
+    return swap_adopts(&w->durable) && w->running && w->run.epoch == licensed->epoch &&
+           streq(w->run.generation, licensed->generation);
+}
+
+/* A new shim: with the agent running on where that may be, or dead with its shim (the host was started again, or it just died). */
+static size_t recover(World *w, SwapEvent event, bool dead, size_t max_actions)
+{
+    World before;
+    size_t n;
+
+    if (dead)
+        w->running = false;
+    w->memory = w->durable;
+    before = *w;
+    event.running = may_run_on(w);
+    n = apply(w, &event, max_actions);
+    if (event.running) { /* an agent that is taken over notices nothing */
+        assert_true(w->running);
+        assert_memory_equal(&w->run, &before.run, sizeof(w->run));
+        assert_int_equal(w->durable.restarts, w->durable.state == SWAP_SERVING ? before.durable.restarts : 0);
+    }
+    return n;
+}
+
 /* The shim dies after `n` actions, twice over: recovery is cut short at every action too, then it is let through. */
 static void crash(Walk *walk, World w)
 {
-    SwapEvent recover = {.kind = EVENT_RECOVER, .boot_id = BOOT};
+    SwapEvent event = {.kind = EVENT_RECOVER, .boot_id = BOOT};
 
-    for (unsigned keep = 0; keep < 2; keep++)
+    for (unsigned variant = 0; variant < 4; variant++)
         for (size_t cut = 0; cut <= SWAP_ACTIONS_MAX; cut++) {
             World again = w, whole = w;
+            bool dead = variant & 2;
 
-            recover.keep_state = keep;
-            again.memory = again.durable;
-            whole.memory = whole.durable;
-            apply(&whole, &recover, SWAP_ACTIONS_MAX);
+            event.keep_state = variant & 1;
+            recover(&whole, event, dead, SWAP_ACTIONS_MAX);
             check_settled(&whole);
-            apply(&again, &recover, cut);
-            again.memory = again.durable;
-            apply(&again, &recover, SWAP_ACTIONS_MAX);
+            recover(&again, event, dead, cut);
+            recover(&again, event, false, SWAP_ACTIONS_MAX);
             check_settled(&again);
-            assert_string_equal(again.durable.cur.generation[0] ? "current" : "", "current");
             if (w.durable.state != SWAP_SERVING && again.durable.state == whole.durable.state) {
                 assert_int_equal(again.durable.cur.epoch, whole.durable.cur.epoch);
                 assert_string_equal(again.durable.cur.generation, whole.durable.cur.generation);
@@ -305,6 +333,8 @@ static void walk_from(Walk *walk, const World *from)
         walk->by_state[from->memory.state][events[i].kind]++;
         if (!possible(from, &events[i]))
             continue;
+        if (events[i].kind == EVENT_RECOVER) /* the state it comes from is what crash() is about */
+            w.memory = w.durable;
         n = apply(&w, &events[i], SWAP_ACTIONS_MAX);
         if (n == 0)
             continue;
@@ -438,6 +468,9 @@ TEST(a_roll_back_is_never_rolled_back)
 
     feed(&w, EVENT_ABORT, false);
     feed(&w, EVENT_DIED, false);
+    assert_int_equal(w.durable.state, SWAP_ROLLING_BACK); /* a second try */
+    assert_string_equal(w.run.generation, "a");
+    feed(&w, EVENT_DIED, false);
     assert_int_equal(w.durable.state, SWAP_HALTED);
     assert_false(w.running);
     feed(&w, EVENT_RECOVER, false);
@@ -547,6 +580,29 @@ TEST(a_candidate_that_has_its_sockets_from_the_start_has_served_before_it_starts
     assert_false(step.head.served);
 }
 
+TEST(what_is_interrupted_too_often_halts_on_the_old_side_with_what_clients_wrote_set_aside)
+{
+    World w = world_trying();
+
+    feed(&w, EVENT_GATE_PASSED, false);
+    w.memory.recoveries = policy.recoveries_max;
+    feed(&w, EVENT_RECOVER, true);
+    assert_int_equal(w.durable.state, SWAP_HALTED);
+    assert_string_equal(w.durable.cur.generation, "a");
+    assert_int_equal(w.durable.cur.epoch, 0);
+    assert_int_equal(w.durable.n_aside, 1);
+    assert_int_equal(w.durable.aside[0].side.epoch, 1);
+}
+
+TEST(what_the_agent_said_is_written_as_plain_text)
+{
+    World w = world_trying();
+    SwapEvent e = {.kind = EVENT_ABORT, .reason = "\xff\x1b[2J\xc3", .boot_id = BOOT};
+
+    assert_true(apply(&w, &e, SWAP_ACTIONS_MAX) > 0);
+    assert_string_equal(w.durable.reason, "??[2J?");
+}
+
 TEST(a_second_swap_is_refused_while_one_goes_on)
 {
     World w = world_trying();
@@ -574,6 +630,8 @@ int main(void)
         UNIT(no_swap_begins_while_as_much_is_set_aside_as_can_be),
         UNIT(how_long_clients_wrote_is_known_unless_the_host_was_started_again),
         UNIT(a_candidate_that_has_its_sockets_from_the_start_has_served_before_it_starts),
+        UNIT(what_is_interrupted_too_often_halts_on_the_old_side_with_what_clients_wrote_set_aside),
+        UNIT(what_the_agent_said_is_written_as_plain_text),
         UNIT(a_second_swap_is_refused_while_one_goes_on),
     };
 

@@ -27,7 +27,9 @@ static Head head_of(SwapState state)
                   .served_at = 77,
                   .served = true,
                   .boot_id = "11111111-1111-1111-1111-111111111111",
-                  .reason = "why \"not\""};
+                  .reason = "why \"not\"",
+                  .consent = A,
+                  .rehearsed = true};
 }
 
 TEST(a_head_comes_back_as_it_was_written_in_every_state)
@@ -50,6 +52,8 @@ TEST(a_head_comes_back_as_it_was_written_in_every_state)
         assert_int_equal(back.served_at, 77);
         assert_true(back.served);
         assert_string_equal(back.reason, h.reason);
+        assert_string_equal(back.consent, A);
+        assert_true(back.rehearsed);
         assert_string_equal(back.boot_id, h.boot_id);
     }
 }
