@@ -34,19 +34,29 @@ bool address_held(const struct sockaddr_storage *sa, socklen_t len, int domain, 
         return type == SOCK_STREAM && len >= sizeof(struct sockaddr_in);
     case AF_INET6:
         return type == SOCK_STREAM && len >= sizeof(struct sockaddr_in6);
-    case AF_UNIX: /* an abstract name begins with a NUL and has at least one character */
+    case AF_UNIX: /* an abstract name begins with a NUL and has at least one character, a path ends with one */
         return (type == SOCK_STREAM || type == SOCK_SEQPACKET) && len > offsetof(struct sockaddr_un, sun_path) + 1 &&
-               len <= sizeof(struct sockaddr_un) &&
-               ((const struct sockaddr_un *) (const void *) sa)->sun_path[0] == '\0';
+               len <= sizeof(struct sockaddr_un);
     default:
         return false;
     }
+}
+
+const char *address_path(const HoldAddress *a)
+{
+    const struct sockaddr_un *un = (const void *) &a->sa;
+
+    return a->sa.ss_family == AF_UNIX && a->len > offsetof(struct sockaddr_un, sun_path) && un->sun_path[0]
+               ? un->sun_path
+               : NULL;
 }
 
 bool address_ours(const struct sockaddr_storage *sa, const LandlockPlan *plan)
 {
     if (!plan)
         return true;
+    if (sa->ss_family == AF_UNIX && ((const struct sockaddr_un *) (const void *) sa)->sun_path[0])
+        return false; /* whether it may make a socket there is for the kernel to say */
     return sa->ss_family == AF_UNIX ? !plan->scoped : landlock_may_bind(plan, address_port(sa));
 }
 
@@ -133,13 +143,11 @@ void address_format(const HoldAddress *a, char ret[static ADDRESS_TEXT_MAX])
                  address_port(&a->sa));
         break;
     default:
-        if (un->sun_path[0]) {
-            snprintf(ret, ADDRESS_TEXT_MAX, "%.*s", (int) (a->len - offsetof(struct sockaddr_un, sun_path)),
-                     un->sun_path);
-            break;
-        }
-        snprintf(ret, ADDRESS_TEXT_MAX, "@%.*s", (int) (a->len - offsetof(struct sockaddr_un, sun_path) - 1),
-                 un->sun_path + 1);
+        if (address_path(a))
+            snprintf(ret, ADDRESS_TEXT_MAX, "%s", un->sun_path);
+        else
+            snprintf(ret, ADDRESS_TEXT_MAX, "@%.*s", (int) (a->len - offsetof(struct sockaddr_un, sun_path) - 1),
+                     un->sun_path + 1);
         for (char *p = ret + 1; *p; p++)
             if (*p < ' ' || *p > '~')
                 *p = '?';

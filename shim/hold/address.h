@@ -16,8 +16,12 @@ typedef struct HoldAddress {
     bool v6only; /* IPv6 */
 } HoldAddress;
 
-/* Can a socket of this domain and type, bound to `sa`, be held? IPv4 and IPv6 streams (TCP, MPTCP), and UNIX sockets with an abstract name. */
+/* Can a socket of this domain and type, bound to `sa`, be held? IPv4 and IPv6 streams (TCP, MPTCP), and UNIX sockets with a name; with a
+ * path, where that lies decides, too. */
 bool address_held(const struct sockaddr_storage *sa, socklen_t len, int domain, int type);
+
+/* The path of a UNIX socket that has one, or NULL. */
+const char *address_path(const HoldAddress *a);
 
 /* May we hand it over to an agent that is held to `plan` (NULL: to nothing)? See hold.h. */
 bool address_ours(const struct sockaddr_storage *sa, const LandlockPlan *plan);

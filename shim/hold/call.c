@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "epoll.h"
@@ -53,7 +54,7 @@ int socket_address(int sock, HoldAddress *ret)
 /* ---- the caller ---- */
 
 /* The thread's process: fds belong to that, and older kernels have pidfds for processes only. */
-static int process_of(pid_t tid, pid_t *ret)
+static int process_of(pid_t tid, pid_t *ret, mode_t *ret_umask)
 {
     _cleanup_close_ int fd = -EBADF;
     _cleanup_free_ char *text = NULL;
@@ -68,6 +69,8 @@ static int process_of(pid_t tid, pid_t *ret)
     r = file_read_fd(fd, 65536, &text, NULL);
     if (r < 0)
         return r;
+    line = strstr(text, "\nUmask:");
+    *ret_umask = line ? (mode_t) strtoul(line + strlen("\nUmask:"), NULL, 8) & 0777 : 0777;
     line = strstr(text, "\nTgid:");
     *ret = line ? (pid_t) strtol(line + strlen("\nTgid:"), NULL, 10) : 0;
     return *ret > 0 ? 0 : -ESRCH;
@@ -84,6 +87,19 @@ int process_fd(pid_t pid, int number)
     return fd < 0 ? -errno : (int) fd;
 }
 
+/* As getsockname(2) tells it: with the NUL of a path, and nothing behind that. */
+static void trim_path(HoldAddress *a)
+{
+    struct sockaddr_un *un = (void *) &a->sa;
+    size_t head = offsetof(struct sockaddr_un, sun_path), n;
+
+    if (a->sa.ss_family != AF_UNIX || a->len <= head || un->sun_path[0] == '\0')
+        return;
+    n = strnlen(un->sun_path, MIN(a->len - head, sizeof(un->sun_path)));
+    memset((char *) &a->sa + head + n, 0, sizeof(a->sa) - head - n);
+    a->len = (socklen_t) (head + n + 1);
+}
+
 static int read_address(const struct seccomp_notif *n, HoldAddress *ret)
 {
     struct iovec to = {.iov_base = &ret->sa, .iov_len = MIN(n->data.args[2], sizeof(ret->sa))};
@@ -98,7 +114,7 @@ static int read_address(const struct seccomp_notif *n, HoldAddress *ret)
 static int read_call(const struct seccomp_notif *n, Call *call)
 {
     _cleanup_close_ int sock = -EBADF;
-    int r = process_of((pid_t) n->pid, &call->pid);
+    int r = process_of((pid_t) n->pid, &call->pid, &call->umask);
 
     if (r >= 0 && !call->listens)
         r = read_address(n, &call->address);
@@ -112,6 +128,7 @@ static int read_call(const struct seccomp_notif *n, Call *call)
     if (call->listens && socket_address(sock, &call->address) < 0)
         return 0;
     fill_kind(sock, &call->address);
+    trim_path(&call->address);
     if (!address_held(&call->address.sa, call->address.len, socket_option(sock, SOL_SOCKET, SO_DOMAIN),
                       call->address.type))
         return 0;

@@ -28,6 +28,7 @@ typedef struct Call {
     uint64_t cookie;
     HoldAddress address; /* bind: what it asks for. listen: where the socket is bound */
     int backlog;         /* listen */
+    mode_t umask;
 } Call;
 
 /* -ENOENT: the caller is gone. Blocks on nobody: what cannot be read of the caller is none of ours. */

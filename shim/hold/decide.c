@@ -87,6 +87,7 @@ Verdict decide_listen(const HoldTable *t, const HoldAddress *a, uint64_t cookie,
     /* Listening without a bind, or one that nobody saw: between two shims, or in a group of SO_REUSEPORT. */
     if (address_chosen(a) && decide_chosen(t, a, ret_tag) == VERDICT_STAND_IN)
         return VERDICT_REPLACE;
-    *ret_tag = find_unclaimed(t, a);
+    /* One that has a path of its own is bound there, and no other is. */
+    *ret_tag = address_path(a) ? HOLD_MAX : find_unclaimed(t, a);
     return *ret_tag < HOLD_MAX ? VERDICT_REPLACE : find_room(t, chosen, ret_tag);
 }

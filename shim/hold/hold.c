@@ -3,11 +3,12 @@
 
 #include <limits.h>
 #include <netinet/in.h>
-#include <sys/un.h>
 
 #include "call.h"
 #include "inuse.h"
+#include "place.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/strbuf.h"
 
 #define CHOSEN_MAX 64U
 
@@ -56,20 +57,44 @@ Hold *hold_free(Hold *hold)
 
 /* ---- the table ---- */
 
-/* The file of a UNIX socket with a path, which can be that of a socket of listen-fds only, is ours. */
-static void remove_file(const HoldAddress *a)
+/* Where in the state volume the path lies; NULL: it does not. */
+static const char *place_of(const Hold *hold, const HoldAddress *a)
 {
-    const struct sockaddr_un *un = (const void *) &a->sa;
+    const char *path = address_path(a), *rest = NULL;
 
-    if (a->sa.ss_family == AF_UNIX && a->len > offsetof(struct sockaddr_un, sun_path) && un->sun_path[0])
-        (void) unlink(un->sun_path);
+    if (path && hold->hooks.state_path)
+        rest = startswith(path, hold->hooks.state_path);
+    return rest && rest[0] == '/' && rest[1] ? rest + 1 : NULL;
 }
 
 static void give_up(Hold *hold, size_t tag)
 {
-    remove_file(&hold->table.held[tag].address);
-    fd_closep(&hold->table.held[tag].fd);
+    Held *h = &hold->table.held[tag];
+
+    if (place_of(hold, &h->address))
+        place_forget(hold->hooks.links, (unsigned) tag);
+    else if (address_path(&h->address) && !hold->hooks.state_path)
+        (void) unlink(address_path(&h->address)); /* of listen-fds: ours, and on the host */
+    fd_closep(&h->fd);
     hold->hooks.held((unsigned) tag, -1, hold->hooks.userdata);
+}
+
+/* The epoch that the incarnation has is another one, or its sockets' files are gone. */
+static void restore_places(Hold *hold)
+{
+    _cleanup_close_ int state = -EBADF;
+
+    for (size_t i = 0; i < HOLD_MAX; i++) {
+        const Held *h = &hold->table.held[i];
+        const char *place = h->fd >= 0 ? place_of(hold, &h->address) : NULL;
+
+        if (!place)
+            continue;
+        if (state < 0)
+            state = hold->hooks.state(hold->hooks.userdata);
+        if (state >= 0)
+            (void) place_restore(hold->hooks.links, (unsigned) i, state, place);
+    }
 }
 
 /* Takes the fd. */
@@ -89,6 +114,7 @@ void hold_begin(Hold *hold)
     hold->run++;
     hold->n_chosen = 0;
     hold->trouble[0] = '\0';
+    restore_places(hold);
 }
 
 /* Whom a client of a UNIX socket sees at the other end (SO_PEERCRED) is who called listen(2) last: that must be the agent. */
@@ -275,10 +301,27 @@ static int listen_for(const Call *call, int sock)
     return listen(sock, call->backlog) < 0 ? -errno : 0;
 }
 
+/* The socket's file is where the caller wants it, as a bind would make it; else the kernel says what it thinks of the caller's own. */
+static int bind_place(const Hold *hold, size_t tag, const Call *call)
+{
+    const char *place = place_of(hold, &call->address);
+    _cleanup_close_ int state = -EBADF;
+
+    if (!place)
+        return 0;
+    state = hold->hooks.state(hold->hooks.userdata);
+    return state >= 0 && place_bind(hold->hooks.links, (unsigned) tag, state, place, 0777 & ~call->umask) >= 0
+               ? 0
+               : -EOPNOTSUPP;
+}
+
 static int replace(Hold *hold, size_t tag, const Call *call)
 {
     Held *held = &hold->table.held[tag];
-    int r = hold->hooks.handing(hold->hooks.userdata);
+    int r = bind_place(hold, tag, call);
+
+    if (r >= 0)
+        r = hold->hooks.handing(hold->hooks.userdata);
 
     if (r >= 0)
         r = call_replace(call, held->fd);
@@ -287,6 +330,25 @@ static int replace(Hold *hold, size_t tag, const Call *call)
     held->claimed = true;
     held->stand_in = 0;
     return call->listens ? listen_for(call, held->fd) : 0;
+}
+
+static int keep_place(const Hold *hold, size_t tag, const HoldAddress *a)
+{
+    const char *place = place_of(hold, a);
+    _cleanup_close_ int state = -EBADF;
+
+    if (!place)
+        return 0;
+    state = hold->hooks.state(hold->hooks.userdata);
+    return state < 0 ? state : place_keep(hold->hooks.links, (unsigned) tag, state, place);
+}
+
+/* A path leads to one socket: to those that had it before nobody comes any more. */
+static void give_up_path(Hold *hold, const HoldAddress *a)
+{
+    for (size_t i = 0; address_path(a) && i < HOLD_MAX; i++)
+        if (hold->table.held[i].fd >= 0 && address_equal(&hold->table.held[i].address, a))
+            give_up(hold, i);
 }
 
 static int keep(Hold *hold, size_t tag, Call *call)
@@ -346,7 +408,8 @@ static int act(Hold *hold, Call *call)
     case VERDICT_STAND_IN:
         return bind_chosen(hold, tag, call);
     case VERDICT_KEEP:
-        return keep(hold, tag, call);
+        give_up_path(hold, &call->address);
+        return keep_place(hold, tag, &call->address) < 0 ? listen_unheld(hold) : keep(hold, tag, call);
     case VERDICT_AGAIN:
         hold->table.held[tag].claimed = true;
         return listen_for(call, call->sock);
@@ -372,7 +435,8 @@ static int answer(Hold *hold, int cgroup_agent, Call *call)
     int r;
 
     hold->cgroup = cgroup_agent;
-    if (call->sock < 0 || !address_ours(&call->address.sa, hold->hooks.landlock))
+    if (call->sock < 0 || !address_ours(&call->address.sa, hold->hooks.landlock) ||
+        (address_path(&call->address) && !place_of(hold, &call->address)))
         r = call->listens ? listen_unheld(hold) : -EOPNOTSUPP;
     else if (call->again && !call->listens && is_bound(call->sock))
         r = 0; /* that bind had been done, only not answered */

@@ -15,6 +15,9 @@
  *   bind to port 0                      the port is the kernel's choice once, and then stays: a socket with SO_REUSEADDR, which is what servers set, gets the port of a held one of
  *                                       this address that was come by in the same way, first held first served, beside which it is bound for the moment (SO_REUSEPORT on both).
  *                                       Whether it becomes a listener is seen at its listen, which is when the held one takes its place. One without gets another port
+ *   bind to a path in the state volume  that is held: the file of the held socket is put there (place.h), with the mode that a new one would have, and the socket is
+ *                                       replaced. A socket that is there already, and would be in the way, is taken for what it is: the held one. Each epoch that is begun
+ *                                       has the file, too, so that who connects meanwhile waits as at any other address
  *   anything else                       is the kernel's: UDP, UNIX datagrams, the bind that comes first, so that we lend the agent no right to a port
  *
  * Several sockets at one address (SO_REUSEPORT, one a worker) are handed back in the order in which they listened. A bind to an address that this
@@ -28,8 +31,9 @@
  * blocking connect waits, and a non-blocking one gets EAGAIN.
  *
  * Limits. A listener that the agent closes for good stays open to clients until the next swap has ended. At most HOLD_FIRST_CHOSEN sockets are held, and HOLD_MAX - HOLD_FIRST_CHOSEN of
- * ports that the kernel chose (decide.h); `trouble` names what is not. UNIX sockets with a path lie in the agent's root or its state, which a swap
- * replaces: they are not held. An epoll instance of another process than the
+ * ports that the kernel chose (decide.h); `trouble` names what is not. UNIX sockets with a path elsewhere
+ * than in the state volume, or with a relative one, are not held: they lie in the agent's root, which a swap replaces, and nobody outside of the container knows them. Where the file
+ * system cannot link from an epoch (btrfs, whose epochs are subvolumes), and under Landlock rules, those in the state are not held, either. Between an agent's own unlink and bind nobody finds its socket. An epoll instance of another process than the
  * caller's that knows the socket from before its bind hears nothing of it.
  *
  * What is read of the agent's memory is believed only when the notification is still valid afterwards; an agent that lies to the filter hurts only itself. We wait for
@@ -51,6 +55,10 @@ typedef struct HoldHooks {
     /* `fd` is held under `tag`, below HOLD_MAX, from now on; fd < 0: no longer. */
     void (*held)(unsigned tag, int fd, void *userdata);
     void *userdata;
+    /* An fd of the directory, on the host, of the epoch that the present incarnation has or is about to get; negative: none. The caller closes it. */
+    int (*state)(void *userdata);
+    const char *state_path;       /* in the container; NULL: sockets with a path are ours, on the host (listen-fds) */
+    int links;                    /* see place.h */
     const LandlockPlan *landlock; /* what the agent is held to, NULL: nothing; must outlive the Hold */
 } HoldHooks;
 

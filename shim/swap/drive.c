@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <sys/stat.h>
+
 #include <inttypes.h>
 
 #include "drive_internal.h"
@@ -150,6 +152,24 @@ static void on_held(unsigned tag, int fd, void *userdata)
         (void) container_keep(d->container, tag, fd);
 }
 
+static int on_state(void *userdata)
+{
+    Drive *d = userdata;
+
+    return epoch_open(d->spec.agent_dir, swap_licensed(&d->head)->epoch, NULL);
+}
+
+/* Names of the held sockets that have a path in the state: on the file system that the epochs are on. */
+static int open_links(int agent_dir, Error *e)
+{
+    int fd;
+
+    if (mkdirat(agent_dir, "sockets", 0700) < 0 && errno != EEXIST)
+        return error_errnof(e, -errno, "agent's directory sockets");
+    fd = openat(agent_dir, "sockets", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? error_errnof(e, -errno, "agent's directory sockets") : fd;
+}
+
 static int first_head(Drive *d, Error *e)
 {
     _cleanup_close_ int state = epoch_open(d->spec.agent_dir, d->head.cur.epoch, e);
@@ -163,7 +183,12 @@ static int first_head(Drive *d, Error *e)
 
 static int prepare(Drive *d, Error *e)
 {
-    const HoldHooks hooks = {on_handing, on_held, d, d->spec.agent->landlock};
+    HoldHooks hooks = {.handing = on_handing,
+                       .held = on_held,
+                       .state = on_state,
+                       .userdata = d,
+                       .landlock = d->spec.agent->landlock,
+                       .state_path = d->spec.agent->sockets == SOCKETS_TRANSPARENT ? d->spec.agent->state_path : NULL};
     bool fresh;
     int r;
 
@@ -174,6 +199,9 @@ static int prepare(Drive *d, Error *e)
         return r;
     if ((d->spec.engine || d->spec.agent->network == NETWORK_ENGINE) && (r = drive_find_engine(d, e)) < 0)
         return r;
+    hooks.links = d->links = open_links(d->spec.agent_dir, e);
+    if (d->links < 0)
+        return d->links;
     if ((r = hold_new(&hooks, &d->hold)) < 0)
         return error_errnof(e, r, "hold");
     rehearsal_clean(d->spec.agent->name, d->spec.agent_dir);
@@ -188,6 +216,7 @@ int drive_new(const DriveSpec *spec, Drive **ret, Error *e)
     if (!d)
         return error_errnof(e, -ENOMEM, "agent %s", spec->agent->name);
     d->spec = *spec;
+    d->links = -EBADF;
     d->memory_fd = -EBADF;
     d->policy = (SwapPolicy){.bake_max_restarts = spec->agent->gate.bake_max_restarts,
                              .recoveries_max = RECOVERIES_MAX,
@@ -209,6 +238,7 @@ Drive *drive_free(Drive *d)
     loop_cancel(&d->budget_timer);
     rehearsal_free(d->rehearsal);
     hold_free(d->hold);
+    fd_closep(&d->links);
     log_free(d->log);
     container_free(d->container);
     free(d->engine);

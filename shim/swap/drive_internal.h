@@ -33,6 +33,7 @@ struct Drive {
     Container *container; /* NULL while none can be made */
     char *engine;         /* NETWORK_ENGINE: which container */
     Hold *hold;
+    int links;      /* directory, see shim/hold/place.h */
     Log *log;       /* from drive_new() on */
     Memory *memory; /* likewise */
     int memory_fd;

@@ -327,13 +327,13 @@ static int start(Incarnation *i, Error *e)
 
     if ((r = make_nonce(i)) < 0 || (r = make_environment(i)) < 0)
         return error_errnof(e, r, "environment");
+    if (s->hold)
+        hold_begin(s->hold);
     if ((r = pivot(s, &notify, e)) < 0)
         return r;
     r = container_keep(s->container, INIT_TAG_NOTIFY, notify);
     if (r < 0)
         return error_errnof(e, r, "moss-init");
-    if (s->hold)
-        hold_begin(s->hold);
     if ((r = listen_open(s->container, s->agent, s->hold, &listen, e)) < 0)
         return r;
     r = start_process(i, &listen, e);

@@ -127,7 +127,7 @@ static uint64_t ask(const Server *s, unsigned requests)
 int main(int argc, char **argv)
 {
     static const char *const labels[] = {"not held", "held", "replaced"};
-    const HoldHooks hooks = {allow, ignore, NULL, NULL};
+    const HoldHooks hooks = {.handing = allow, .held = ignore};
     unsigned rounds = argc > 1 ? (unsigned) strtoul(argv[1], NULL, 10) : 100;
     unsigned requests = argc > 2 ? (unsigned) strtoul(argv[2], NULL, 10) : 200;
     static Server servers[SERVERS];

@@ -174,18 +174,22 @@ def names():
 
 
 def paths():
-    """Of the root, which each run has anew, and of the state, which it has not."""
-    for path in ("/tmp/odd.sock", "/state/odd.sock"):
-        if os.path.exists(path):
-            refused(errno.EADDRINUSE, socket.socket(socket.AF_UNIX).bind, path)
+    """Of the root, which each run has anew, and of the state, where they are held: also where the path is not unlinked first."""
+    os.umask(0o027)
+    for path in ("/tmp/odd.sock", "/state/odd.sock", "/state/left.sock"):
+        if os.path.exists(path) and "left" not in path:
             os.unlink(path)
-        s = socket.socket(socket.AF_UNIX)
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         s.settimeout(5)
         s.bind(path)
+        assert os.stat(path).st_mode & 0o777 == 0o750
+        os.chmod(path, 0o700)
         s.listen()
         kept.append(s)
         assert s.getsockname() == path
         reach(s)
+        refused(errno.EADDRINUSE, socket.socket(socket.AF_UNIX).bind, path)
+    os.umask(0o022)
 
 
 def udp():

@@ -164,12 +164,9 @@ def packets(kind):
 
 
 def state_path(kind):
-    """A path in the state, whose copy this incarnation has: what is there is the socket of another."""
-    path = f"/state/{kind}"
-    if os.path.exists(path):
-        os.unlink(path)
+    """A path in the state, of which this incarnation has a copy. It is not unlinked first: in that moment a client would find nothing."""
     sock = socket.socket(socket.AF_UNIX)
-    sock.bind(path)
+    sock.bind(f"/state/{kind}")
     sock.listen()
     accept_for_ever(kind, sock)
 

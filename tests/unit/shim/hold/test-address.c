@@ -38,7 +38,7 @@ static HoldAddress abstract(const char *name, int type)
     return a;
 }
 
-TEST(streams_of_both_families_and_abstract_names_can_be_held)
+TEST(streams_of_both_families_and_names_can_be_held)
 {
     HoldAddress a = v4("127.0.0.1", 80), b = v6("::", 8080, false), c = abstract("x", SOCK_SEQPACKET);
 
@@ -52,8 +52,10 @@ TEST(streams_of_both_families_and_abstract_names_can_be_held)
     assert_true(address_held(&c.sa, c.len, AF_UNIX, SOCK_STREAM));
     assert_false(address_held(&c.sa, c.len, AF_UNIX, SOCK_DGRAM));
     assert_false(address_held(&c.sa, offsetof(struct sockaddr_un, sun_path), AF_UNIX, SOCK_STREAM));
+    assert_null(address_path(&c));
     ((struct sockaddr_un *) (void *) &c.sa)->sun_path[0] = '/';
-    assert_false(address_held(&c.sa, c.len, AF_UNIX, SOCK_STREAM));
+    assert_true(address_held(&c.sa, c.len, AF_UNIX, SOCK_STREAM));
+    assert_string_equal(address_path(&c), "/x");
 }
 
 TEST(equal_is_what_the_kernel_takes_for_one_listener)
@@ -117,7 +119,7 @@ TEST(an_address_is_printed_as_people_write_it)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(streams_of_both_families_and_abstract_names_can_be_held),
+        UNIT(streams_of_both_families_and_names_can_be_held),
         UNIT(equal_is_what_the_kernel_takes_for_one_listener),
         UNIT(overlapping_is_what_the_kernel_refuses_beside_a_listener),
         UNIT(an_address_is_printed_as_people_write_it),

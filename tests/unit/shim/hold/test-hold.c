@@ -25,7 +25,7 @@ static void note(unsigned tag, int fd, void *userdata)
 
 static Hold *make(void)
 {
-    const HoldHooks hooks = {allow, note, NULL, NULL};
+    const HoldHooks hooks = {.handing = allow, .held = note};
     Hold *h = NULL;
 
     memset(told, 0, sizeof(told));
