@@ -216,8 +216,7 @@ int drive_new(const DriveSpec *spec, Drive **ret, Error *e)
     if (!d)
         return error_errnof(e, -ENOMEM, "agent %s", spec->agent->name);
     d->spec = *spec;
-    d->links = -EBADF;
-    d->memory_fd = -EBADF;
+    d->links = d->memory_fd = d->root = -EBADF;
     d->policy = (SwapPolicy){.bake_max_restarts = spec->agent->gate.bake_max_restarts,
                              .recoveries_max = RECOVERIES_MAX,
                              .served_halts = spec->agent->state_policy == STATE_HALT,
@@ -244,6 +243,7 @@ Drive *drive_free(Drive *d)
     free(d->engine);
     memory_close(d->memory);
     fd_closep(&d->memory_fd);
+    fd_closep(&d->root);
     seccomp_filter_done(&d->filter);
     json_decref(d->blame);
     json_decref(d->unmet);

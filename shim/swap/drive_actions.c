@@ -180,6 +180,7 @@ void drive_act(Drive *d, SwapAction action)
         d->rehearsal = rehearsal_free(d->rehearsal);
         break;
     case ACT_DRAIN:
+        drive_make_root(d);
         begin_pause(d);
         drive_drain_agent(d);
         break;

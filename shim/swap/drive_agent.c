@@ -219,6 +219,7 @@ static int open_own(Drive *d, Taken *taken, Error *e)
         return r;
     if (d->container) {
         d->container = container_free(d->container);
+        fd_closep(&d->root); /* its ids are those of that one */
         if (d->spec.agent->network != NETWORK_HOST)
             hold_clear(d->hold);
     } else if ((r = adopt_container(d, &spec, taken, e)) < 0)
@@ -361,16 +362,25 @@ static IncarnationSpec incarnation_spec(Drive *d, const Side *side)
                              .generation = side->generation,
                              .epoch = side->epoch,
                              .candidate = d->head.state == SWAP_TRYING,
+                             .root = -EBADF,
                              .state = -EBADF,
                              .output = log_writer(d->log),
                              .event = on_event,
                              .userdata = d};
 }
 
+void drive_make_root(Drive *d)
+{
+    IncarnationSpec spec = incarnation_spec(d, &d->head.cand);
+
+    fd_closep(&d->root);
+    d->root = incarnation_root(&spec, NULL);
+}
+
 static int start_now(Drive *d, Error *e)
 {
     const Side *side = swap_licensed(&d->head);
-    _cleanup_close_ int state = epoch_open(d->spec.agent_dir, side->epoch, e);
+    _cleanup_close_ int state = epoch_open(d->spec.agent_dir, side->epoch, e), root = -EBADF;
     IncarnationSpec spec;
     int r;
 
@@ -380,6 +390,9 @@ static int start_now(Drive *d, Error *e)
         return r;
     spec = incarnation_spec(d, side);
     spec.state = state;
+    root = TAKE_FD(d->root);
+    if (d->head.state == SWAP_TRYING)
+        spec.root = root;
     return incarnation_start(&spec, &d->incarnation, e);
 }
 

@@ -39,6 +39,7 @@ struct Drive {
     int memory_fd;
     SeccompFilter filter;
     Incarnation *incarnation;
+    int root; /* the candidate's, made before the drain; -EBADF: none */
     Rehearsal *rehearsal;
     Precopy *precopy;
     LoopSource *bake_timer, *start_timer, *budget_timer;
@@ -72,6 +73,8 @@ int drive_open_container(Drive *d, Error *e);
 int drive_set_egress(const Drive *d, Error *e);
 /* Starts what the head says, after a pause where it keeps failing. How it went comes as an event. */
 void drive_start_agent(Drive *d);
+/* What can be made for the candidate before the pause. What fails here fails again when it is needed, and then says so. */
+void drive_make_root(Drive *d);
 /* EVENT_DIED comes when it has ended. */
 void drive_drain_agent(Drive *d);
 void drive_kill_agent(Drive *d);

@@ -280,10 +280,28 @@ static int start_process(Incarnation *i, const ListenFds *listen, Error *e)
     return r < 0 ? r : watch(i, e);
 }
 
+static PivotSpec pivot_spec(const IncarnationSpec *s)
+{
+    return (PivotSpec){.store = s->store,
+                       .generation = s->generation,
+                       .state = s->state,
+                       .state_path = s->agent->state_path,
+                       .upper_size = s->agent->limit_disk,
+                       .root = s->root,
+                       .notify = -EBADF};
+}
+
+int incarnation_root(const IncarnationSpec *spec, Error *e)
+{
+    PivotSpec pivot = pivot_spec(spec);
+
+    return container_root(spec->container, &pivot, e);
+}
+
 /* The root, with the socket that the agent speaks to, if it is one that does: *ret_notify. */
 static int pivot(const IncarnationSpec *s, int *ret_notify, Error *e)
 {
-    PivotSpec spec = {s->store, s->generation, s->state, s->agent->state_path, s->agent->limit_disk, -EBADF};
+    PivotSpec spec = pivot_spec(s);
     _cleanup_close_ int notify = -EBADF, file = -EBADF;
     int dir = s->container->run_dir, r;
 

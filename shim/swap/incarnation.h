@@ -35,12 +35,16 @@ typedef struct IncarnationSpec {
     const char *generation;
     int64_t epoch;
     bool candidate; /* it has to pass the acceptance checks, too */
+    int root;       /* incarnation_root(), or -EBADF */
     int state;      /* directory of the epoch */
     int output;     /* where it prints to */
     /* Never called from within incarnation_start(). The incarnation may be freed in it. */
     void (*event)(IncarnationEvent event, const char *why, void *userdata);
     void *userdata;
 } IncarnationSpec;
+
+/* Builds its root, which takes longest, while another one still runs: an fd for the spec. */
+int incarnation_root(const IncarnationSpec *spec, Error *e);
 
 /* What the spec points to must outlive the incarnation, but for `state`. */
 int incarnation_start(const IncarnationSpec *spec, Incarnation **ret, Error *e);

@@ -260,9 +260,15 @@ static int enter_and_move(const Container *c, const Mounts *m, const char *state
     return c->engine ? move_in_engine(c, mountinfo, m, state_path, e) : move_in(m, state_path, e);
 }
 
+int container_root(Container *c, const PivotSpec *spec, Error *e)
+{
+    return build_root(c, spec, e);
+}
+
 int container_pivot(Container *c, const PivotSpec *spec, Error *e)
 {
-    _cleanup_close_ int root = build_root(c, spec, e), state = -EBADF, notify = -EBADF, in = -EBADF, out = -EBADF;
+    _cleanup_close_ int root = spec->root >= 0 ? fcntl(spec->root, F_DUPFD_CLOEXEC, 3) : build_root(c, spec, e),
+                        state = -EBADF, notify = -EBADF, in = -EBADF, out = -EBADF;
     Error theirs = {};
     int p[2], status;
     ssize_t n;

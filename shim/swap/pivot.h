@@ -19,8 +19,12 @@ typedef struct PivotSpec {
     int state; /* the epoch's directory */
     const char *state_path;
     uint64_t upper_size;
+    int root;   /* container_root(); -EBADF: it is built now */
     int notify; /* O_PATH: what is to be at CONTAINER_NOTIFY in the container; -EBADF: nothing */
 } PivotSpec;
+
+/* The overlay alone, as an fd: what of container_pivot() can be done while the incarnation before still runs. `spec`: store, generation, upper_size. */
+int container_root(Container *c, const PivotSpec *spec, Error *e);
 
 int container_pivot(Container *c, const PivotSpec *spec, Error *e);
 

@@ -73,6 +73,7 @@ static int start(Rehearsal *r, Error *e)
         return q;
     spec.container = r->container;
     spec.hold = NULL;
+    spec.root = -EBADF;
     spec.candidate = true;
     spec.state = state;
     spec.event = on_event;
