@@ -11,6 +11,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
+#include "runtime/base/subvolume.h"
 #include "runtime/store/store.h"
 #include "shim/agent/agent.h"
 #include "shim/client/client.h"
@@ -264,11 +265,11 @@ static int remove_directory(const Command *c, Error *e)
     if (flock(agents, LOCK_EX | LOCK_NB) < 0)
         return error_setf(e, -EBUSY, "%s: another agent is being added or removed", c->store_path);
     snprintf(tmp, sizeof(tmp), ".%s.gone", c->name);
-    r = rm_rf_at(agents, tmp);
+    r = subvolume_rm_rf(agents, tmp);
     if (r >= 0 && renameat2(agents, c->name, agents, tmp, RENAME_NOREPLACE) < 0)
         r = -errno;
     if (r >= 0)
-        r = rm_rf_at(agents, tmp);
+        r = subvolume_rm_rf(agents, tmp);
     return r < 0 ? error_errnof(e, r, "cannot remove %s", c->name) : 0;
 }
 
