@@ -325,16 +325,12 @@ static int refuse_younger(Compiler *c, Error *e)
 
 int seccomp_compile(const json_t *profile, SeccompFilter *ret, Error *e)
 {
-    static const char *const keys[] = {"defaultAction", "defaultErrnoRet",  "architectures", "flags",
-                                       "listenerPath",  "listenerMetadata", "syscalls",      NULL};
     _cleanup_(compiler_done) Compiler c = {};
     json_t *syscalls = NULL, *rule;
     size_t i;
     int r;
 
-    r = json_only(profile, PLACE(""), keys, e);
-    if (r >= 0)
-        r = read_action(profile, "defaultAction", "defaultErrnoRet", &c.default_action, e);
+    r = read_action(profile, "defaultAction", "defaultErrnoRet", &c.default_action, e);
     if (r >= 0)
         r = json_want(profile, PLACE(""), "syscalls", JSON_ARRAY, &syscalls, e);
     if (r < 0)

@@ -14,7 +14,8 @@
  * Compiling takes milliseconds, so the result is kept as <run directory>/.seccomp/<hash> where that directory can be made, with the
  * profile and everything else the result depends on, which must be the same. A cache that cannot be used costs time, never an error.
  *
- * A system call that libseccomp does not know by name is passed over, as other runtimes do: it gets the default action. */
+ * A system call that libseccomp does not know by name is passed over, as other runtimes do: it gets the default action. So is a member that the
+ * specification does not know ("Extensibility" of its config.md). */
 
 #include <jansson.h>
 #include <linux/audit.h>

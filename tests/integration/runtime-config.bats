@@ -492,6 +492,16 @@ Seccomp:	2"
     refused "defaultErrnoRet has no meaning with SCMP_ACT_ALLOW"
 }
 
+@test "a filter's members of a later specification change nothing, known ones are checked still" {
+    config '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", x: {y: [1]}, syscalls: [
+        {names: ["kill"], action: "SCMP_ACT_ERRNO", comment: "x", args: [{index: 1, value: 10, op: "SCMP_CMP_EQ", x: null}]}]}'
+    script 'kill -10 $$ 2>&1; grep ^Seccomp: /proc/self/status'
+    expect "sh: can't kill pid 1: Operation not permitted
+Seccomp:	2"
+    config '.linux.seccomp.defaultAction = 1'
+    refused "seccomp: defaultAction"
+}
+
 @test "features names what config.json may have" {
     moss features >"$BATS_TEST_TMPDIR/features"
     [ "$(jq -c '[.ociVersionMin, .ociVersionMax, (.hooks | length), .linux.namespaces == ["user", "mount", "pid", "network", "ipc", "uts", "cgroup", "time"],
