@@ -58,12 +58,10 @@ int handover_check(const json_t *seccomp, Error *e)
         if ((r = check_names(rule, e)) < 0)
             return r;
     }
-    if (!any)
-        return 0;
     if ((r = json_want_string(seccomp, (JsonAt){"config.json", AT}, "listenerPath", &path, e)) < 0 ||
         (r = json_want_string(seccomp, (JsonAt){"config.json", AT}, "listenerMetadata", &metadata, e)) < 0)
         return r;
-    return path && *path ? 0 : error_setf(e, -EINVAL, AT ": SCMP_ACT_NOTIFY needs a listenerPath");
+    return !any || (path && *path) ? 0 : error_setf(e, -EINVAL, AT ": SCMP_ACT_NOTIFY needs a listenerPath");
 }
 
 /* {"ociVersion":…,"fds":["seccompFd"],"pid":…,"metadata":…,"state":{…}}: one a connection, the fds in the order of their names */

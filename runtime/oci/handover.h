@@ -6,7 +6,7 @@
  * filter with SCMP_ACT_NOTIFY (linux.seccomp.listenerPath; config-linux.md, "Seccomp", of the runtime specification).
  *
  * The listener is born in the process that is about to execute the program. It goes over the synchronisation socket to the runtime, which sends it
- * on, and the process waits for that: nobody in the container has ever held it. */
+ * on, and the process waits for that: nobody in the container has ever held it. Without SCMP_ACT_NOTIFY there is none, and nobody is called at listenerPath. */
 
 #include "config.h"
 #include "state.h"

@@ -114,6 +114,18 @@ notified() {
     [ ! -e "$bundle/rootfs/tmp/ran" ]
 }
 
+@test "a filter that never notifies has no listener: nobody is called at its listenerPath" {
+    notified mkdir mkdirat
+    config '.linux.seccomp.syscalls[].action = "SCMP_ACT_ERRNO"'
+    script 'mkdir /tmp/x 2>&1; echo ran'
+    expect "mkdir: can't create directory '/tmp/x': Operation not permitted
+ran"
+    create_container
+    moss start "$id"
+    await_status stopped
+    [[ $(<"$BATS_TEST_TMPDIR/out") == *ran* ]]
+}
+
 @test "events: statistics once, or at intervals until the container ends" {
     script 'while [ ! -e /tmp/end ]; do sleep 0.01; done'
     create_container
