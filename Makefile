@@ -220,7 +220,7 @@ help:
 	@echo 'make check           unit and integration tests (SANITIZE=1: with ASan and UBSan)'
 	@echo 'make check-guests    podman and containerd with MOSS in Debian guests (GUEST=bookworm|trixie, SUITE=podman|containerd…)'
 	@echo 'make fuzz            every parser of outside bytes, a minute each, with clang (FUZZ=name, FUZZ_SECONDS=)'
-	@echo 'make bench           what containers, trials and held sockets cost, and the repair table (BENCH=runtimes|trials|sockets|repair)'
+	@echo 'make bench           what containers, trials and held sockets cost, and the repair table (BENCH=runtimes|trials|sockets|storm|repair)'
 	@echo 'make lint            formatting, static analysis, forbidden calls'
 	@echo 'make install         DESTDIR=, PREFIX=/usr/local;  make uninstall takes it away'
 
