@@ -179,14 +179,18 @@ static void delegate(int cgroup)
     }
 }
 
-static int make_one(int parent, const char *name)
+static int make_one(int parent, const char *name, bool *ret_found)
 {
+    bool found = mkdirat(parent, name, 0755) < 0;
     int fd;
 
-    if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
+    if (found && errno != EEXIST)
         return -errno;
     fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    if (fd < 0)
+        return -errno;
+    *ret_found = found;
+    return fd;
 }
 
 /* Splits the next name off *path; 0 at the end. */
@@ -206,16 +210,25 @@ static int next_name(const char **path, char name[static NAME_MAX + 1])
 
 int cgroup_make_plain(int parent, const char *name, Error *e)
 {
-    int fd = make_one(parent, name);
+    bool found;
+    int fd = make_one(parent, name, &found);
 
     return fd < 0 ? error_errnof(e, fd, "cannot make cgroup %s", name) : fd;
 }
 
 int cgroup_make(int parent, const char *path, Error *e)
 {
+    bool found;
+
+    return cgroup_make_or_find(parent, path, &found, e);
+}
+
+int cgroup_make_or_find(int parent, const char *path, bool *ret_found, Error *e)
+{
     _cleanup_close_ int at = -EBADF;
     char name[NAME_MAX + 1];
     const char *p = path;
+    bool found = false;
     int r;
 
     /* All of it is looked at before any of it is made. */
@@ -227,13 +240,16 @@ int cgroup_make(int parent, const char *path, Error *e)
         int above = at >= 0 ? at : parent, fd;
 
         delegate(above);
-        fd = make_one(above, name);
+        fd = make_one(above, name, &found);
         if (fd < 0)
             return error_errnof(e, fd, "cannot make cgroup %s", path);
         fd_closep(&at);
         at = fd;
     }
-    return at >= 0 ? TAKE_FD(at) : error_setf(e, -EINVAL, "a cgroup's path is empty");
+    if (at < 0)
+        return error_setf(e, -EINVAL, "a cgroup's path is empty");
+    *ret_found = found;
+    return TAKE_FD(at);
 }
 
 bool cgroup_has(int cgroup, const char *controller)

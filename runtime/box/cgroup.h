@@ -26,6 +26,8 @@ int cgroup_path_of(pid_t pid, char **ret, Error *e);
 /* Makes (or opens) `path` below `parent`, several levels if it has slashes, with every controller that the parent can delegate. Returns an
  * O_PATH|O_DIRECTORY fd. */
 int cgroup_make(int parent, const char *path, Error *e);
+/* The same, and whether it was there already: then it may be frozen, or others' processes be in it. */
+int cgroup_make_or_find(int parent, const char *path, bool *ret_found, Error *e);
 
 /* Makes (or opens) one name below `parent`, which may have processes itself: no controller is passed on, as with some of them no process could live below such a
  * cgroup then ("domain invalid"). Returns an fd as above. */

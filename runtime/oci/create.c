@@ -282,6 +282,17 @@ static int open_start_socket(Creation *c, Error *e)
     return 0;
 }
 
+static void warn_of_others(const Creation *c)
+{
+    const Warner *w = &c->options->caller.warner;
+    _cleanup_free_ char *text =
+        xasprintf("container's cgroup is not empty: limits and the end of the container are for what is in /%s, too",
+                  c->group.path);
+
+    if (w->say && text)
+        w->say(w->userdata, text);
+}
+
 /* systemd makes one only for a process that is there. */
 static int make_cgroup(Creation *c, Error *e)
 {
@@ -292,6 +303,8 @@ static int make_cgroup(Creation *c, Error *e)
 
     c->launch.state.cgroup = c->group.path;
     c->launch.state.unit = c->group.unit;
+    if (c->group.shared)
+        warn_of_others(c);
     return r;
 }
 

@@ -83,9 +83,21 @@ static int choose_path(const Config *c, const char *id, char **ret, Error *e)
     return *ret ? 0 : -ENOMEM;
 }
 
+/* Somebody else's, for the container to be put into. In a frozen one its process would never get to be one. */
+static int check_found(ContainerCgroup *g, Error *e)
+{
+    uint64_t asked = 0, frozen = 0, populated = 0;
+
+    (void) cgroup_get(g->fd, "cgroup.freeze", NULL, &asked);
+    (void) cgroup_get(g->fd, "cgroup.events", "frozen", &frozen); /* by what is above, too */
+    (void) cgroup_get(g->fd, "cgroup.events", "populated", &populated);
+    g->shared = populated;
+    return asked || frozen ? error_setf(e, -EBUSY, "container's cgroup unexpectedly frozen: /%s", g->path) : 0;
+}
+
 static int make(const Config *c, const char *id, ContainerCgroup *g, Error *e)
 {
-    bool given;
+    bool given, found = false;
     int r;
 
     g->top = cgroup_open_top(e);
@@ -94,9 +106,9 @@ static int make(const Config *c, const char *id, ContainerCgroup *g, Error *e)
     r = choose_path(c, id, &g->path, e);
     if (r < 0)
         return r;
-    g->fd = cgroup_make(g->top, g->path, e);
+    g->fd = cgroup_make_or_find(g->top, g->path, &found, e);
     if (g->fd >= 0)
-        return 0;
+        return found ? check_found(g, e) : 0;
     /* one of our choice may be missing */
     given = c->cgroups_path && c->cgroups_path[0] == '/';
     r = !given && geteuid() == 0 && (g->fd == -EROFS || g->fd == -EACCES || g->fd == -EPERM) ? -EOPNOTSUPP : g->fd;

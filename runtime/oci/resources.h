@@ -10,10 +10,11 @@
 #include "config.h"
 
 typedef struct ContainerCgroup {
-    int top;    /* of the hierarchy; -EBADF: no cgroup2 here */
-    int fd;     /* -EBADF: the container stays in the caller's */
-    char *path; /* below the top */
-    char *unit; /* systemd's scope that it belongs to; NULL: none */
+    int top;     /* of the hierarchy; -EBADF: no cgroup2 here */
+    int fd;      /* -EBADF: the container stays in the caller's */
+    char *path;  /* below the top */
+    char *unit;  /* systemd's scope that it belongs to; NULL: none */
+    bool shared; /* others' processes were there before it was made for the container */
 } ContainerCgroup;
 
 #define CONTAINER_CGROUP_INIT                                                                                          \
@@ -22,7 +23,7 @@ typedef struct ContainerCgroup {
         .top = -EBADF, .fd = -EBADF                                                                                    \
     }
 
-/* Makes it: at cgroupsPath where that is absolute, below MOSS's own part otherwise. Where an unprivileged user has been delegated none and no limit
+/* Makes it: at cgroupsPath where that is absolute, below MOSS's own part otherwise. One that is there is taken, but not if it is frozen. Where an unprivileged user has been delegated none and no limit
  * is asked for, the container runs without. */
 int container_cgroup_make(const Config *c, const char *id, ContainerCgroup *ret, Error *e);
 /* Opens that of a container that is there; a NULL path gives the empty one, a NULL unit is none. */

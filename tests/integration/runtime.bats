@@ -139,6 +139,46 @@ teardown() {
     moss delete --force "$id"
 }
 
+@test "a cgroup that was frozen before takes no container, one that is frozen after lets go of it" {
+    group=$(unified)/moss/$id
+    program sleep 1000
+    mkdir -p "$group"
+    for verb in create "run --detach"; do
+        echo 1 >"$group/cgroup.freeze"
+        # shellcheck disable=SC2086
+        run timeout 60 "$runtime" --root "$containers" $verb --bundle "$bundle" "$id" </dev/null
+        [ "$status" -eq 1 ]
+        [[ $output == *"container's cgroup unexpectedly frozen: /moss/$id" ]]
+        [ -z "$(ls -A "$containers")" ]
+        [ -d "$group" ] # it is not ours
+        echo 0 >"$group/cgroup.freeze"
+    done
+    create_container
+    echo 1 >"$group/cgroup.freeze"
+    timeout 60 "$runtime" --root "$containers" delete --force "$id"
+    [ ! -e "$group" ]
+    # by somebody who froze all that is below
+    config '.linux.cgroupsPath = "/moss/" + $id + "/below"' --arg id "$id"
+    mkdir -p "$group/below"
+    echo 1 >"$group/cgroup.freeze"
+    refused "container's cgroup unexpectedly frozen: /moss/$id/below"
+    rmdir "$group/below" "$group"
+}
+
+@test "a cgroup that others' processes are in takes a container, with a warning" {
+    group=$(unified)/moss/$id
+    mkdir -p "$group"
+    sleep 1000 3>&- &
+    echo "$!" >"$group/cgroup.procs"
+    program echo ran
+    run_container
+    [ "$status" -eq 0 ]
+    [[ ${lines[0]} == *"warning: container's cgroup is not empty: "*"/moss/$id, too" ]]
+    [ "${lines[1]}" = ran ]
+    mkdir "$group"
+    expect ran
+}
+
 @test "exec runs in the namespaces, root, cgroup and with the user of the container" {
     config '.hostname = "inside"'
     program sleep 1000
