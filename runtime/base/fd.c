@@ -158,9 +158,40 @@ int mkdir_p(const char *path, mode_t mode)
     return 0;
 }
 
-static int rm_rf_fd(int fd, dev_t dev);
+/* Whoever made the tree may have nested more directories than we can have open: what lies too deep is moved up to its top, and met again there. */
+#define RM_DEPTH_MAX 64U
 
-static int rm_entry(int dirfd, const char *name, dev_t dev)
+typedef struct Removal {
+    int top;
+    dev_t dev;
+    unsigned moved;
+} Removal;
+
+static int rm_rf_fd(int fd, Removal *removal, unsigned depth);
+
+/* A directory that only its owner's missing bits close to us: a tree that a box left behind may hold some of mode 0. */
+static int open_closed(int dirfd, const char *name)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 && errno == EACCES && fchmodat(dirfd, name, 0700, 0) >= 0)
+        fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int move_up(int dirfd, const char *name, Removal *removal)
+{
+    char place[32];
+    int r;
+
+    do {
+        snprintf(place, sizeof(place), "moss-removed-%u", removal->moved++);
+        r = renameat2(dirfd, name, removal->top, place, RENAME_NOREPLACE) < 0 ? -errno : 0;
+    } while (r == -EEXIST);
+    return r;
+}
+
+static int rm_entry(int dirfd, const char *name, Removal *removal, unsigned depth)
 {
     _cleanup_close_ int fd = -EBADF;
     struct stat st;
@@ -170,25 +201,20 @@ static int rm_entry(int dirfd, const char *name, dev_t dev)
         return 0;
     if (errno != EISDIR && errno != EPERM)
         return -errno;
-    fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        if (errno != EACCES || fchmodat(dirfd, name, 0700, 0) < 0)
-            return -errno;
-        fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-            return -errno;
-    }
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    if (dev != 0 && st.st_dev != dev)
+    fd = open_closed(dirfd, name);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return fd < 0 ? fd : -errno;
+    if (st.st_dev != removal->dev)
         return -EXDEV;
-    r = rm_rf_fd(TAKE_FD(fd), st.st_dev);
+    if (depth == RM_DEPTH_MAX)
+        return move_up(dirfd, name, removal);
+    r = rm_rf_fd(TAKE_FD(fd), removal, depth + 1);
     if (r < 0)
         return r;
     return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-static int rm_rf_fd(int fd, dev_t dev)
+static int rm_rf_fd(int fd, Removal *removal, unsigned depth)
 {
     _cleanup_closedir_ DIR *d = fdopendir(fd);
     struct dirent *de;
@@ -199,14 +225,13 @@ static int rm_rf_fd(int fd, dev_t dev)
         close(fd);
         return r;
     }
-    /* Only an owner's missing bits stop us here: a tree that a box left behind may hold directories of mode 0. */
     (void) fchmod(dirfd(d), 0700);
     while (errno = 0, (de = readdir(d))) {
         int r;
 
         if (streq(de->d_name, ".") || streq(de->d_name, ".."))
             continue;
-        r = rm_entry(dirfd(d), de->d_name, dev);
+        r = rm_entry(dirfd(d), de->d_name, removal, depth);
         if (r < 0)
             return r;
     }
@@ -215,7 +240,30 @@ static int rm_rf_fd(int fd, dev_t dev)
 
 int rm_rf_at(int dirfd, const char *name)
 {
-    return rm_entry(dirfd, name, 0);
+    _cleanup_close_ int top = -EBADF;
+    Removal removal = {};
+    unsigned before;
+    struct stat st;
+
+    if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR && errno != EPERM)
+        return -errno;
+    removal.top = top = open_closed(dirfd, name);
+    if (top < 0 || fstat(top, &st) < 0)
+        return top < 0 ? top : -errno;
+    removal.dev = st.st_dev;
+    do {
+        int fd = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
+
+        if (fd < 0)
+            return -errno;
+        before = removal.moved;
+        r = rm_rf_fd(fd, &removal, 0);
+        if (r < 0)
+            return r;
+    } while (removal.moved != before);
+    return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 int fd_reopen_path(int fd)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/base/fd.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -63,6 +64,31 @@ TEST(mkdir_p_refuses_symlinks_and_dots)
     assert_int_equal(symlinkat("/tmp", d.fd, "link"), 0);
     assert_int_equal(mkdirat_p(d.fd, "link/x", 0755), -ENOTDIR);
     assert_int_equal(mkdirat_p(d.fd, "a/../../x", 0755), -EXDEV);
+}
+
+TEST(rm_rf_removes_a_tree_that_is_deeper_than_files_can_be_open)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    struct rlimit before, few;
+    int at = dup(d.fd);
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (unsigned i = 0; i < 3000; i++) {
+        int next;
+
+        assert_int_equal(mkdirat(at, "deep", 0700), 0);
+        next = openat(at, "deep", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        assert_true(next >= 0);
+        close(at);
+        at = next;
+    }
+    assert_int_equal(mkdirat(at, "deeper", 0), 0);
+    close(at);
+    few = (struct rlimit){128, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    assert_int_equal(rm_rf_at(d.fd, "deep"), 0);
+    assert_int_equal(faccessat(d.fd, "deep", F_OK, 0), -1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST(rm_rf_removes_closed_directories_but_not_what_symlinks_show)
@@ -156,6 +182,7 @@ int main(void)
         UNIT(beneath_opens_what_is_inside),
         UNIT(a_walk_follows_no_symlink_and_takes_an_absolute_path_from_its_directory),
         UNIT(mkdir_p_refuses_symlinks_and_dots),
+        UNIT(rm_rf_removes_a_tree_that_is_deeper_than_files_can_be_open),
         UNIT(rm_rf_removes_closed_directories_but_not_what_symlinks_show),
         UNIT(copy_keeps_content_links_modes_and_xattrs),
         UNIT(copy_refuses_a_bottomless_tree),
