@@ -114,6 +114,7 @@ _Noreturn void container_child(const ContainerChild *child)
     int null = open("/dev/null", O_RDWR | O_CLOEXEC), channel = child->channel;
     Error e = {};
 
+    close(child->parent);
     if (set_up(child, &e) >= 0)
         (void) run_init(child, null, &channel, &e);
     (void) !write(channel, &e, sizeof(e));

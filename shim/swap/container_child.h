@@ -7,6 +7,7 @@
 #include "runtime/base/error.h"
 
 typedef struct ContainerChild {
+    int parent;   /* the other end of `channel`, which the child must not keep: its end is the parent's death */
     int channel;  /* a byte from the parent: ids are mapped; to it: an Error, or the end when moss-init runs */
     int program;  /* container_seal_init() */
     int listener; /* moss-init's */

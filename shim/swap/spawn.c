@@ -18,10 +18,9 @@
 #include "runtime/box/caps.h"
 #include "shim/hold/hold.h"
 
-/* helper or process → shim */
+/* helper or process → shim; BORN comes with the process's own pidfd, and from itself, so that nobody else's death can keep it from being known */
 typedef struct Says {
     enum { SAYS_BORN, SAYS_NOTIFY, SAYS_ERROR } what;
-    int pidfd; /* a number in the shim's table, which the helper shares */
     Error error;
 } Says;
 
@@ -105,10 +104,6 @@ static int become_program(const SpawnSpec *spec, int channel, Error *e)
     return error_errnof(e, -errno, "%s", spec->argv[0]);
 }
 
-typedef struct Channel {
-    int ours, theirs;
-} Channel;
-
 static int enter(const Container *c, Error *e)
 {
     int namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
@@ -119,53 +114,58 @@ static int enter(const Container *c, Error *e)
     return 0;
 }
 
-/* In the container: has a child that becomes the program, and says so. */
-static int bear(const SpawnSpec *spec, Channel channel, Error *e)
+static int say_born(int channel, Error *e)
 {
-    Says says = {.what = SAYS_BORN, .pidfd = -EBADF};
+    _cleanup_close_ int self = pidfd_open_cloexec(getpid());
+    Says says = {.what = SAYS_BORN};
+    int r = self < 0 ? self : socket_send_fd(channel, &says, sizeof(says), self);
+
+    return r < 0 ? error_errnof(e, r, "channel") : 0;
+}
+
+/* In the container: has a child that becomes the program. */
+static int bear(const SpawnSpec *spec, int channel, Error *e)
+{
     struct clone_args args = {
-        .flags = CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND | (spec->born ? 0 : CLONE_PARENT),
-        .pidfd = (uint64_t) (uintptr_t) &says.pidfd,
+        .flags = CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND | (spec->born ? 0 : CLONE_PARENT),
         .cgroup = (uint64_t) spec->cgroup,
         .exit_signal = spec->born ? SIGCHLD : 0,
     };
     long pid = syscall(SYS_clone3, &args, sizeof(args));
 
     if (pid == 0) {
-        close(channel.ours); /* its end is ours to see */
-        says.what = SAYS_ERROR;
-        channel.theirs = fcntl(channel.theirs, F_DUPFD_CLOEXEC, LISTEN_FDS_END); /* out of the way of the agent's fds */
-        if (channel.theirs < 0)
+        Says says = {.what = SAYS_ERROR};
+
+        channel = fcntl(channel, F_DUPFD_CLOEXEC, LISTEN_FDS_END); /* out of the way of the agent's fds */
+        if (channel < 0)
             _exit(127);
-        (void) become_program(spec, channel.theirs, &says.error);
-        (void) socket_send_fd(channel.theirs, &says, sizeof(says), -1);
+        if (say_born(channel, &says.error) >= 0)
+            (void) become_program(spec, channel, &says.error);
+        (void) socket_send_fd(channel, &says, sizeof(says), -1);
         _exit(127);
     }
-    if (pid < 0)
-        return error_errnof(e, -errno, "clone3");
-    return socket_send_fd(channel.theirs, &says, sizeof(says), -1);
+    return pid < 0 ? error_errnof(e, -errno, "clone3") : 0;
 }
 
 /* The mother of the agent is born in the container, and leaves it an orphan there; this one is not, and leaves it to no one but its own parent. */
-static int bear_orphan(const SpawnSpec *spec, Channel channel, Error *e)
+static int bear_orphan(const SpawnSpec *spec, int channel, Error *e)
 {
-    struct clone_args args = {.flags = CLONE_FILES, .exit_signal = SIGCHLD};
-    long pid = syscall(SYS_clone3, &args, sizeof(args));
     Says says = {.what = SAYS_ERROR};
+    pid_t pid = fork();
 
     if (pid == 0) {
         if (bear(spec, channel, &says.error) < 0)
-            (void) socket_send_fd(channel.theirs, &says, sizeof(says), -1);
+            (void) socket_send_fd(channel, &says, sizeof(says), -1);
         _exit(0);
     }
     if (pid < 0)
-        return error_errnof(e, -errno, "clone3");
-    while (waitpid((pid_t) pid, NULL, 0) < 0 && errno == EINTR)
+        return error_errnof(e, -errno, "fork");
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     return 0;
 }
 
-static _Noreturn void helper_main(const Container *c, const SpawnSpec *spec, Channel channel)
+static _Noreturn void helper_main(const Container *c, const SpawnSpec *spec, int channel)
 {
     Says says = {.what = SAYS_ERROR};
     int r = enter(c, &says.error);
@@ -173,7 +173,7 @@ static _Noreturn void helper_main(const Container *c, const SpawnSpec *spec, Cha
     if (r >= 0)
         r = spec->born ? bear_orphan(spec, channel, &says.error) : bear(spec, channel, &says.error);
     if (r < 0)
-        (void) socket_send_fd(channel.theirs, &says, sizeof(says), -1);
+        (void) socket_send_fd(channel, &says, sizeof(says), -1);
     _exit(0);
 }
 
@@ -211,9 +211,12 @@ static int listen_to(const SpawnSpec *spec, int channel, Spawned *s, Error *e)
             r = error_setf(e, says.error.code, "%s", says.error.text);
             continue;
         }
-        if (says.what == SAYS_BORN)
-            s->pidfd = says.pidfd;
-        else {
+        if (fd < 0)
+            return error_setf(e, -EMFILE, "channel: a file descriptor is lost");
+        if (says.what == SAYS_BORN) {
+            fd_closep(&s->pidfd);
+            s->pidfd = TAKE_FD(fd);
+        } else {
             fd_closep(&s->notify);
             s->notify = TAKE_FD(fd);
         }
@@ -240,11 +243,10 @@ static void spawned_undo(Spawned *s)
 
 int container_spawn(Container *c, const SpawnSpec *spec, Spawned *ret, Error *e)
 {
-    struct clone_args args = {.flags = CLONE_FILES, .exit_signal = SIGCHLD};
     _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
     Spawned s = {.pidfd = -EBADF, .notify = -EBADF};
     int pair[2], r;
-    long helper;
+    pid_t helper;
 
     if (spec->landlock && (r = landlock_check(spec->landlock, landlock_abi(), e)) < 0)
         return r;
@@ -254,12 +256,14 @@ int container_spawn(Container *c, const SpawnSpec *spec, Spawned *ret, Error *e)
         return error_errnof(e, -errno, "socketpair");
     ours = pair[0];
     theirs = pair[1];
-    helper = syscall(SYS_clone3, &args, sizeof(args));
-    if (helper == 0)
-        helper_main(c, spec, (Channel){ours, theirs});
+    helper = fork();
+    if (helper == 0) {
+        close(ours); /* its end is theirs to see */
+        helper_main(c, spec, theirs);
+    }
     if (helper < 0)
-        return error_errnof(e, -errno, "clone3");
-    while (waitpid((pid_t) helper, NULL, 0) < 0 && errno == EINTR)
+        return error_errnof(e, -errno, "fork");
+    while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
         ;
     fd_closep(&theirs);
     r = listen_to(spec, ours, &s, e);
