@@ -22,6 +22,7 @@
 
 #define LAYERS_MAX 128U
 #define SHM_SIZE (UINT64_C(64) << 20)
+#define COVERS_MAX 8U
 
 /* ---- on the host: detached mounts ---- */
 
@@ -247,15 +248,61 @@ static int move_in_engine(const Container *c, int mountinfo, const Mounts *m, co
     return r < 0 ? error_errnof(e, r, "root") : mount_pivot(root, e);
 }
 
+static int mount_id(int fd, uint64_t *ret)
+{
+    struct statx st;
+
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
+        return -errno;
+    *ret = st.stx_mnt_id;
+    return 0;
+}
+
+/* A helper that was killed on its way has left something on top of moss-init's root: what we are in then. It goes, as if that helper had never been. */
+static int uncover_root(int init_root, int mntns, Error *e)
+{
+    for (unsigned tries = 0; tries < COVERS_MAX; tries++) {
+        _cleanup_close_ int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        uint64_t top_id, init_id;
+
+        if (top < 0 || mount_id(top, &top_id) < 0 || mount_id(init_root, &init_id) < 0)
+            return error_errnof(e, -errno, "root of the container");
+        if (top_id == init_id)
+            return 0;
+        if (umount2("/", MNT_DETACH) < 0 || setns(mntns, CLONE_NEWNS) < 0)
+            return error_errnof(e, -errno, "cannot remove what an interrupted swap left of a root");
+    }
+    return error_setf(e, -ELOOP, "the container's root is covered again and again");
+}
+
+static int open_of_init(const Container *c, const char *name, int flags, Error *e)
+{
+    char path[64];
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int) c->pid, name);
+    fd = open(path, flags | O_CLOEXEC);
+    return fd < 0 ? error_errnof(e, -errno, "%s", path) : fd;
+}
+
 static int enter_and_move(const Container *c, const Mounts *m, const char *state_path, Error *e)
 {
-    _cleanup_close_ int mountinfo = c->engine ? carry_open(c->pid, e) : -EBADF; /* the host's /proc knows it */
+    _cleanup_close_ int mountinfo = c->engine ? carry_open(c->pid, e) : -EBADF, /* the host's /proc knows it */
+        init_root = open_of_init(c, "root", O_PATH | O_DIRECTORY, e),
+                        mntns = init_root < 0 ? init_root : open_of_init(c, "ns/mnt", O_RDONLY, e);
+    int r;
 
     if (c->engine && mountinfo < 0)
         return mountinfo;
+    if (mntns < 0)
+        return mntns;
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (setns(c->pidfd, CLONE_NEWNS | (c->userns < 0 ? 0 : CLONE_NEWUSER)) < 0 || setgroups(0, NULL) < 0 ||
-        setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+    if (setns(c->pidfd, CLONE_NEWNS | (c->userns < 0 ? 0 : CLONE_NEWUSER)) < 0)
+        return error_errnof(e, -errno, "cannot enter the container");
+    r = uncover_root(init_root, mntns, e);
+    if (r < 0)
+        return r;
+    if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
         return error_errnof(e, -errno, "cannot enter the container");
     return c->engine ? move_in_engine(c, mountinfo, m, state_path, e) : move_in(m, state_path, e);
 }
