@@ -374,14 +374,16 @@ static void fall_back_or_halt(Turn *t)
     const char *cause = t->event->reason ? t->event->reason : "it ended";
     char reason[sizeof(h->reason)];
 
-    if (h->fallback.generation[0]) {
-        turn_back(h);
-        set_aside(t);
+    if (h->restarts++ ==
+        0) { /* what kept it from coming up may be over, and what follows costs clients' writes or the service */
         write_state(t, SWAP_ROLLING_BACK);
         restart(t);
         return;
     }
-    if (h->restarts++ == 0) { /* what kept it from coming up may be over; there is nothing else to go back to */
+    if (h->fallback.generation[0]) {
+        turn_back(h);
+        h->restarts = 0;
+        set_aside(t);
         write_state(t, SWAP_ROLLING_BACK);
         restart(t);
         return;

@@ -22,6 +22,11 @@ static bool safe_unwritten(const Drive *d, const Head *next)
     return sure && memcmp(&d->head.cur, &next->cur, sizeof(next->cur)) == 0 && next->state != SWAP_TRYING;
 }
 
+static bool goes_back(SwapEventKind kind)
+{
+    return kind == EVENT_ABORT || kind == EVENT_DIED || kind == EVENT_RECOVER;
+}
+
 static int write_head(Drive *d, const SwapStep *step, const SwapEvent *event)
 {
     Error e = {};
@@ -37,7 +42,7 @@ static int write_head(Drive *d, const SwapStep *step, const SwapEvent *event)
         d->in_doubt = true;
         d->doubt = step->head;
     }
-    if ((event->kind == EVENT_ABORT || event->kind == EVENT_DIED) && safe_unwritten(d, &step->head))
+    if ((goes_back(event->kind) || d->head.state == SWAP_ROLLING_BACK) && safe_unwritten(d, &step->head))
         return 0;
     return r;
 }
