@@ -169,6 +169,13 @@ void hold_clear(Hold *hold)
             give_up(hold, i);
 }
 
+void hold_tell(Hold *hold)
+{
+    for (size_t i = 0; i < HOLD_MAX; i++)
+        if (hold->table.held[i].fd >= 0)
+            hold->hooks.held((unsigned) i, hold->table.held[i].fd, hold->hooks.userdata);
+}
+
 void hold_adopt(Hold *hold, unsigned tag, int fd)
 {
     HoldAddress a;

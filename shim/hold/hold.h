@@ -71,6 +71,9 @@ int hold_install_filter(void);
 /* Answers one notification. `cgroup_agent`: where the incarnation's processes are. -ENOENT: the caller is gone, or this was nothing. */
 int hold_handle(Hold *hold, int notify, int cgroup_agent, HoldPending *pending);
 
+/* Whoever was told what is held has gone: `held` is called anew for each socket. */
+void hold_tell(Hold *hold);
+
 /* A socket that moss-init kept. Takes the fd. */
 void hold_adopt(Hold *hold, unsigned tag, int fd);
 

@@ -224,7 +224,12 @@ static int open_own(Drive *d, Taken *taken, Error *e)
             hold_clear(d->hold);
     } else if ((r = adopt_container(d, &spec, taken, e)) < 0)
         return r;
-    return d->container ? 0 : container_make(&spec, d->spec.run_dir, &d->container, e);
+    if (d->container)
+        return 0;
+    r = container_make(&spec, d->spec.run_dir, &d->container, e);
+    if (r >= 0)
+        hold_tell(d->hold);
+    return r;
 }
 
 int drive_open_container(Drive *d, Error *e)

@@ -140,6 +140,8 @@ init_pid() { cat "$(find /sys/fs/cgroup -path "*kept-$NAME-*/init/cgroup.procs" 
     shim start "$NAME"
     [ "$(state ready)" = true ]
     shim swap "$NAME" "$(generation good2)"
+    kill -9 $(pgrep -f "^$MOSS_BUILD/moss-shim start $NAME\$")
+    shim start "$NAME"
     stop_load
     [ "$refused" = 0 ]
     [ "$(get /count | jq -r .mode)" = good2 ]
