@@ -137,7 +137,8 @@ $(BUILD)/bench/%: tests/bench/%.c $(ARCHIVES)
 $(BUILD)/helpers/%: tests/helpers/%.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) -o $@ $< -static
+	$(Q)$(CC) $(filter-out -fsanitize=% -fno-sanitize%,$(ALL_CFLAGS)) -o $@ $< -static $(HELPER_LIBS)
+$(BUILD)/helpers/inject: private HELPER_LIBS := -lseccomp
 
 UNIT ?=
 check-unit: $(filter $(BUILD)/unit/$(UNIT)%,$(UNIT_TESTS))
