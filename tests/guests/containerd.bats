@@ -3,31 +3,10 @@
 # runtimes: moss-runtime runc
 
 load engine.bash
+load containerd.bash
 
 setup_file() {
-    (
-        flock 9
-        ! ctr --connect-timeout 1s version >/dev/null 2>&1 || exit 0
-        mkdir -p /etc/containerd/conf.d
-        printf 'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n' >/etc/containerd/config.toml
-        install -m 644 "$engines/containerd/moss-runtime.toml" /etc/containerd/conf.d/
-        systemctl start containerd
-        make_rootfs /tmp/ctr/rootfs
-        archive /tmp/ctr/rootfs /tmp/ctr/image
-        tar -C /tmp/ctr/image -cf /tmp/ctr/image.tar .
-        ctr image import /tmp/ctr/image.tar >/dev/null
-    ) 9>/tmp/ctr.lock 3>&-
-}
-
-# archive ROOTFS DIRECTORY: an image as `docker save` writes it.
-archive() {
-    local sum config
-    mkdir -p "$2"
-    tar -C "$1" -cf "$2/layer.tar" .
-    sum=$(sha256sum "$2/layer.tar" | cut -d' ' -f1)
-    config=$(printf '{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin"],"Cmd":["/bin/sh"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' "$sum")
-    printf %s "$config" >"$2/config.json"
-    printf '[{"Config":"config.json","RepoTags":["docker.io/library/busybox:guest"],"Layers":["layer.tar"]}]' >"$2/manifest.json"
+    containerd_setup
 }
 
 setup() {
