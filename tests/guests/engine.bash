@@ -8,19 +8,18 @@ engines=/usr/local/share/moss/engines
 
 # A root file system of busybox in directory $1.
 make_rootfs() {
-    local applet
     mkdir -p "$1"/{bin,dev,etc,proc,sys,tmp,root,run,var}
     cp /bin/busybox "$1/bin/busybox"
-    for applet in $(busybox --list); do
-        [ "$applet" = busybox ] || ln -s busybox "$1/bin/$applet"
-    done
+    chroot "$1" /bin/busybox --install -s /bin
     printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/:/bin/sh\n' >"$1/etc/passwd"
     printf 'root:x:0:\nuser:x:1000:\n' >"$1/etc/group"
 }
 
 # A name that only this test with this runtime has.
 name() {
-    echo "${ENGINE_RUNTIME%-runtime}-$BATS_SUITE_TEST_NUMBER${1:-}"
+    local suite=${BATS_TEST_FILENAME##*/}
+    suite=${suite%.bats}
+    echo "${ENGINE_RUNTIME%-runtime}-${suite//-/}-$BATS_SUITE_TEST_NUMBER${1:-}"
 }
 
 # await COMMAND...: until it succeeds; a minute is for ever.
@@ -70,6 +69,19 @@ pod_start() {
 # pod_is NAME FORMAT VALUE: what `podman inspect` says.
 pod_is() {
     [ "$(pod inspect --format "$2" "$1")" = "$3" ]
+}
+
+# A container with a limit in which something runs out of memory is known to have done so once it has ended. It ends after conmon has seen
+# it: systemd removes the scope of a container whose last process was killed, and may do so before conmon has read memory.events there
+# (https://github.com/containers/conmon/issues/426), with any runtime.
+oom_is_known() {
+    pod_start "$(name)" --memory 16m --memory-swap 16m -- sh -c 'trap "exit 9" TERM; dd if=/dev/zero of=/dev/null bs=64M; sleep 1000 & wait'
+    # Podman 4 looks for conmon's mark beside config.json, podman 5 in /run.
+    directory=$(dirname "$(pod inspect --format '{{.OCIConfigPath}}' "$(name)")")
+    id=$(pod inspect --format '{{.Id}}' "$(name)")
+    await eval "find /run '$directory' -name oom -path '*$id*' 2>/dev/null | grep -q ."
+    pod stop -t 30 "$(name)" >/dev/null
+    pod_is "$(name)" '{{.State.OOMKilled}} {{.State.ExitCode}}' 'true 9'
 }
 
 podman_teardown() {
