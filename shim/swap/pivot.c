@@ -26,28 +26,35 @@
 
 /* ---- on the host: detached mounts ---- */
 
+static int map_ids(const Container *c, int mnt, const char *what, Error *e)
+{
+    int r = c->userns < 0 ? 0 : mount_map_ids(mnt, c->userns);
+
+    return r < 0 ? error_errnof(e, r, "%s: its file system cannot map ids", what) : 0;
+}
+
 static int clone_mapped(const Container *c, int fd, const char *what, Error *e)
 {
     _cleanup_close_ int mnt = mount_clone(fd, e);
-    int r;
+    int r = mnt < 0 ? mnt : map_ids(c, mnt, what, e);
 
-    if (mnt < 0)
-        return mnt;
-    r = c->userns < 0 ? 0 : mount_map_ids(mnt, c->userns);
-    return r < 0 ? error_errnof(e, r, "%s: its file system cannot map ids", what) : TAKE_FD(mnt);
+    return r < 0 ? r : TAKE_FD(mnt);
 }
 
 static int build_upper(const Container *c, const PivotSpec *spec, int top_layer, Error *e)
 {
     _cleanup_close_ int dir = mount_new_tmpfs(spec->upper_size, 0755, 0, 0, e);
     struct stat st;
+    int r;
 
     if (dir < 0)
         return dir;
     if (fstat(top_layer, &st) < 0 || mkdirat(dir, "upper", 0700) < 0 || mkdirat(dir, "work", 0700) < 0 ||
         fchownat(dir, "upper", st.st_uid, st.st_gid, 0) < 0 || fchmodat(dir, "upper", st.st_mode & 07777, 0) < 0)
         return error_errnof(e, -errno, "upper directory");
-    return clone_mapped(c, dir, "upper directory", e);
+    /* Not a clone of it: kernels before 6.15 clone no mount that was never attached. */
+    r = map_ids(c, dir, "upper directory", e);
+    return r < 0 ? r : TAKE_FD(dir);
 }
 
 /* What the helper has to say; `mnt` is a number in the table of fds, which it shares with us. */
