@@ -279,6 +279,8 @@ static void on_settled(const char *why, void *userdata)
         report(s, e.code, e.text);
         return;
     }
+    if (drive_tries_again(s->drive))
+        return;
     s->stopping = true;
     error_setf(&s->failure, -EIO, "agent \"%s\" does not become ready: %s", s->spec->agent, why);
     end(s, -EIO, false);

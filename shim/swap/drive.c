@@ -11,6 +11,7 @@
 #include "schema.h"
 
 #define RECOVERIES_MAX 32
+#define START_TRIES 3U
 
 /* ---- events ---- */
 
@@ -417,6 +418,11 @@ void drive_destroy(Drive *d)
 bool drive_adopted(const Drive *d)
 {
     return d->adopted;
+}
+
+bool drive_tries_again(const Drive *d)
+{
+    return d->found && d->failures < START_TRIES;
 }
 
 const Head *drive_head(const Drive *d)

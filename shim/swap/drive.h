@@ -65,6 +65,8 @@ void drive_stop(Drive *d);
 void drive_destroy(Drive *d);
 /* Is this an agent that an earlier shim started? */
 bool drive_adopted(const Drive *d);
+/* The agent has failed to start, but not often enough yet to end what an earlier shim has left with it: it is tried again. */
+bool drive_tries_again(const Drive *d);
 
 const Head *drive_head(const Drive *d);
 json_t *drive_status(const Drive *d);

@@ -224,7 +224,8 @@ static int open_own(Drive *d, Taken *taken, Error *e)
             hold_clear(d->hold);
     } else if ((r = adopt_container(d, &spec, taken, e)) < 0)
         return r;
-    if (d->container)
+    d->found = d->container != NULL;
+    if (d->found)
         return 0;
     r = container_make(&spec, d->spec.run_dir, &d->container, e);
     if (r >= 0)
