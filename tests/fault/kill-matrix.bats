@@ -23,5 +23,5 @@ walk() {
 }
 
 @test "a recovery that dies or fails is recovered from" {
-    walk recover-TRYING recover-SERVING recover-ROLLING_BACK --sample 6
+    walk recover-DRAINING recover-TRYING recover-SERVING recover-ROLLING_BACK --sample 6
 }
