@@ -79,7 +79,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(shell find tests/unit 
 
 # ---- programs ------------------------------------------------------------------------------------------------------------
 
-.PHONY: all check check-unit check-fuzz fuzz run-fuzz check-integration check-guests guests demo bench install uninstall lint format clean dependencies help
+.PHONY: all check check-full check-unit check-fuzz fuzz run-fuzz check-integration check-guests guests demo bench install uninstall lint format clean dependencies help
 all: $(PROGRAMS)
 
 # One list for the linker to walk again until nothing is missing: the archives refer to one another only downwards, their users do not care.
@@ -173,6 +173,13 @@ check: dependencies
 	$(MAKE) check-fuzz
 	$(MAKE) check-integration
 
+# What takes hours, a step after another (FULL_STEPS names some alone); interrupted, it goes on where it was.
+FULL_STEPS ?=
+check-full: dependencies
+	@packaging/install-dependencies bench
+	$(MAKE) all $(HELPERS) $(BENCHES)
+	MOSS_BUILD=$(abspath $(BUILD)) MAKE="$(MAKE)" tests/check-full $(FULL_STEPS)
+
 # Engines (podman, containerd) that use moss-runtime, in Debian guests: images are made once and kept in $(GUESTS).
 GUESTS ?= $(BUILD)/guests
 GUEST ?= bookworm trixie
@@ -219,6 +226,7 @@ help:
 	@echo 'make                 all programs, in build/'
 	@echo 'make demo            an agent with a fault is kept, evolved, swapped, rolled back (FAULT=name picks the fault)'
 	@echo 'make check           unit and integration tests (SANITIZE=1: with ASan and UBSan)'
+	@echo 'make check-full      the long ones whole: every kill and fault of a swap, the storm, races, leaks, the walk of the protocol (FULL_STEPS=)'
 	@echo 'make check-guests    podman and containerd with MOSS in Debian guests (GUEST=bookworm|trixie, SUITE=podman|containerd…)'
 	@echo 'make fuzz            every parser of outside bytes, a minute each, with clang (FUZZ=name, FUZZ_SECONDS=)'
 	@echo 'make bench           what containers, trials and held sockets cost, and the repair table (BENCH=runtimes|trials|sockets|storm|repair)'
