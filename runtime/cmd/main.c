@@ -23,7 +23,7 @@ int cmd_runtime(const Cli *cli, Runtime *ret, Error *e)
     fd = state_root_open(path, e);
     if (fd < 0)
         return fd;
-    *ret = (Runtime){fd, cli->argv[0]};
+    *ret = (Runtime){fd, cli->argv[0], getenv("NOTIFY_SOCKET")};
     return 0;
 }
 

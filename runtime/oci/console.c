@@ -160,12 +160,13 @@ static void pass_on(int signals, int pidfd, int master)
         (void) pidfd_signal(pidfd, (int) si.ssi_signo);
 }
 
-static int attend(int master, int pidfd, int signals)
+static int attend(int master, int pidfd, int signals, Relay *relay)
 {
     struct pollfd p[] = {{.fd = master, .events = POLLIN},
                          {.fd = master >= 0 ? STDIN_FILENO : -1, .events = POLLIN},
                          {.fd = signals, .events = POLLIN},
-                         {.fd = pidfd, .events = POLLIN}};
+                         {.fd = pidfd, .events = POLLIN},
+                         {.fd = relay ? relay->in : -1, .events = POLLIN}};
 
     for (;;) {
         if (poll(p, ARRAY_SIZE(p), -1) < 0) {
@@ -173,6 +174,8 @@ static int attend(int master, int pidfd, int signals)
                 return -errno;
             continue;
         }
+        if (p[4].revents && relay_serve(relay, NULL) != 0) /* a manager that is gone is no reason to end */
+            p[4].fd = -1;
         if (p[2].revents)
             pass_on(signals, pidfd, master);
         if (p[1].revents && carry(STDIN_FILENO, master) <= 0)
@@ -185,7 +188,7 @@ static int attend(int master, int pidfd, int signals)
     }
 }
 
-int console_attend(int master, int pidfd, Error *e)
+int console_attend(int master, int pidfd, Relay *relay, Error *e)
 {
     _cleanup_close_ int signals = -EBADF;
     struct termios old, raw;
@@ -203,7 +206,7 @@ int console_attend(int master, int pidfd, Error *e)
         (void) tcsetattr(STDIN_FILENO, TCSANOW, &raw);
         resize(master);
     }
-    r = attend(master, pidfd, signals);
+    r = attend(master, pidfd, signals, relay);
     if (tty)
         (void) tcsetattr(STDIN_FILENO, TCSANOW, &old);
     return r < 0 ? error_errnof(e, r, "waiting for the container") : 0;

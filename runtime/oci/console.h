@@ -6,6 +6,7 @@
  * something else at. */
 
 #include "config.h"
+#include "notify.h"
 
 /* Connects to the socket at `path`, which is to get the terminal's master. Returns an fd. */
 int console_connect(const char *path, Error *e);
@@ -22,7 +23,7 @@ int console_receive(int socket, Error *e);
 int console_block_signals(void);
 
 /* Waits until the program behind `pidfd` has ended: passes signals on to it and carries bytes between our standard streams and `master` (-EBADF: there is no
- * terminal). Our own terminal is raw meanwhile. */
-int console_attend(int master, int pidfd, Error *e);
+ * terminal). Our own terminal is raw meanwhile. `relay` is served until the program is ready; NULL: there is none. */
+int console_attend(int master, int pidfd, Relay *relay, Error *e);
 
 #endif

@@ -10,6 +10,7 @@
 #include "hooks.h"
 #include "kept.h"
 #include "launch.h"
+#include "notify.h"
 #include "resctrl.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
@@ -181,6 +182,8 @@ int container_start(const Runtime *rt, const char *id, Error *e)
 {
     _cleanup_(container_done) Container c = {.dir = -EBADF, .group = CONTAINER_CGROUP_INIT};
     _cleanup_(config_freep) Config *config = NULL;
+    _cleanup_(relay_done) Relay relay = RELAY_INIT;
+    _cleanup_close_ int pidfd = -EBADF;
     int r;
 
     r = container_open(rt, id, true, &c, e);
@@ -189,7 +192,9 @@ int container_start(const Runtime *rt, const char *id, Error *e)
     if (c.status != STATUS_CREATED)
         return error_setf(e, -EINVAL, "cannot start container \"%s\": it is %s, must be created", id,
                           status_names[c.status]);
-    if ((r = container_config(&c, &config, e)) < 0 || (r = launch_start(c.dir, config, &c.state, e)) < 0)
+    if ((r = container_config(&c, &config, e)) < 0 ||
+        (r = relay_open(c.dir, rt->notify_socket, &c.state, &relay, e)) < 0 ||
+        (r = launch_start(c.dir, config, &c.state, e)) < 0)
         return r;
     if (unlinkat(c.dir, "start", 0) < 0)
         return error_errnof(e, -errno, "container \"%s\": start socket", id);
@@ -197,7 +202,12 @@ int container_start(const Runtime *rt, const char *id, Error *e)
         (void) kill_first(&c, NULL); /* it has nothing to do */
         return r;
     }
-    return hooks_run(config, HOOK_POSTSTART, &c.state, "running", e);
+    r = hooks_run(config, HOOK_POSTSTART, &c.state, "running", e);
+    if (r < 0 || relay.in < 0)
+        return r;
+    pidfd = state_pidfd(&c.state);
+    fd_closep(&c.dir); /* with its lock: it may take long, and be ended by others */
+    return relay_await(&relay, pidfd, e);
 }
 
 /* What a creation that was cut off left behind has no state.json, or one without a living process. */

@@ -11,6 +11,8 @@
 typedef struct Runtime {
     int root;         /* directory of all containers' state */
     const char *self; /* how this program was called: its siblings are beside it, see program.h */
+    const char *
+        notify_socket; /* of the service manager that waits for a container to be ready, see notify.h; NULL or "": none */
 } Runtime;
 
 /* Is told of what is left out of a configuration, a sentence each. */

@@ -21,6 +21,7 @@
 #include "hooks.h"
 #include "launch.h"
 #include "netdev.h"
+#include "notify.h"
 #include "resctrl.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
@@ -45,16 +46,19 @@ typedef struct Creation {
     ContainerCgroup group;
     Launch launch;
     Spawned child;
-    int console;  /* our end where the terminal comes to us */
-    bool made;    /* the state directory is ours to remove */
-    bool at_once; /* the process need not wait between READY and GO */
+    int console; /* our end where the terminal comes to us */
+    Relay relay;
+    char *notify_source; /* of a mount */
+    bool notifies;       /* a service manager waits until it is ready */
+    bool made;           /* the state directory is ours to remove */
+    bool at_once;        /* the process need not wait between READY and GO */
 } Creation;
 
 #define CREATION_INIT                                                                                                  \
     (Creation)                                                                                                         \
     {                                                                                                                  \
         .bundle = -EBADF, .dir = -EBADF, .group = CONTAINER_CGROUP_INIT, .launch = LAUNCH_INIT,                        \
-        .child = {.pidfd = -EBADF, .sync = -EBADF}, .console = -EBADF                                                  \
+        .child = {.pidfd = -EBADF, .sync = -EBADF}, .console = -EBADF, .relay = RELAY_INIT                             \
     }
 
 static void creation_done(Creation *c)
@@ -71,12 +75,14 @@ static void creation_done(Creation *c)
     fd_closep(&c->launch.start);
     fd_closep(&c->launch.console);
     fd_closep(&c->console);
+    relay_done(&c->relay);
     container_cgroup_done(&c->group);
     fd_closep(&c->dir);
     fd_closep(&c->bundle);
     free(c->rootfs_path);
     free(c->bundle_path);
     config_free(c->config);
+    free(c->notify_source);
 }
 
 int container_take_fds(unsigned *preserve_fds, Error *e)
@@ -338,6 +344,8 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
         return r;
     if (kept_agent(c->config) && (r = keep_agent(c, e)) < 0)
         return r;
+    if (c->notifies && (r = notify_prepare(c->config, c->dir, &c->notify_source, e)) < 0)
+        return r;
     c->launch.preserve_fds = c->options->caller.preserve_fds;
     c->launch.new_keyring = !c->options->keep_keyring;
     c->launch.no_pivot = c->options->no_pivot;
@@ -493,6 +501,7 @@ int container_create(const Runtime *rt, const char *id, const CreateOptions *o, 
 
     c.rt = rt;
     c.options = o;
+    c.notifies = rt->notify_socket && *rt->notify_socket;
     if ((r = prepare(&c, id, false, e)) < 0 || (r = build(&c, e)) < 0 || (r = go(&c, e)) < 0)
         return r;
     let_go(&c);
@@ -549,7 +558,7 @@ static int attend(Creation *c, Error *e)
     }
     fd_closep(&c->child.sync);
     fd_closep(&c->dir); /* with its lock: other commands may come now */
-    r = console_attend(master, c->child.pidfd, e);
+    r = console_attend(master, c->child.pidfd, &c->relay, e);
     return r < 0 ? r : collect(c, e);
 }
 
@@ -560,6 +569,7 @@ int container_run(const Runtime *rt, const char *id, const CreateOptions *o, Err
 
     c.rt = rt;
     c.options = o;
+    c.notifies = rt->notify_socket && *rt->notify_socket;
     c.at_once = !o->caller.pid_file && !o->caller.pidfd_socket;
     if (!o->caller.detach && (r = console_block_signals()) < 0)
         return error_errnof(e, r, "signals");
@@ -567,12 +577,14 @@ int container_run(const Runtime *rt, const char *id, const CreateOptions *o, Err
         return r;
     if (o->caller.detach && c.console >= 0)
         return error_setf(e, -EINVAL, "process.terminal: needs --console-socket, as nobody attends to the terminal");
-    if ((r = build(&c, e)) < 0 || (r = start(&c, e)) < 0)
+    if ((r = relay_open(c.dir, rt->notify_socket, &c.launch.state, &c.relay, e)) < 0 || (r = build(&c, e)) < 0 ||
+        (r = start(&c, e)) < 0)
         return r;
     if (!o->caller.detach)
         return attend(&c, e);
     let_go(&c);
-    return 0;
+    fd_closep(&c.dir); /* with its lock */
+    return relay_await(&c.relay, c.child.pidfd, e);
 }
 
 /* criu makes the process in place of spawn(); it runs when it is there. */

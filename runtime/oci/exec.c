@@ -249,7 +249,7 @@ int container_exec(const Container *c, Config *config, const ExecOptions *o, Err
     }
     if (j.console >= 0 && (master = console_receive(j.console, e)) < 0)
         return master;
-    if ((r = console_attend(master, j.child.pidfd, e)) < 0)
+    if ((r = console_attend(master, j.child.pidfd, NULL, e)) < 0)
         return r;
     r = pidfd_wait(j.child.pidfd, UINT64_MAX, &status);
     if (r < 0)

@@ -508,3 +508,100 @@ four" ]
     moss delete --force --regex "$id"
     [ -z "$(moss list --quiet)" ]
 }
+
+# manager: a service manager listens at $manager and writes what it is told to $told; the container has a program to say things with.
+manager() {
+    manager=$BATS_TEST_TMPDIR/manager told=$BATS_TEST_TMPDIR/told
+    cp "$MOSS_BUILD/helpers/notify" "$bundle/rootfs/bin/"
+    timeout 300 "$MOSS_BUILD/helpers/notify" --listen "$manager" >"$told" 3>&- &
+    manager_pid=$!
+    await_file "$manager"
+}
+
+# managed VERB...: of a runtime whose service manager that is.
+managed() {
+    NOTIFY_SOCKET=$manager timeout 60 "$runtime" --root "$containers" "$@" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1
+}
+
+# heard LINES: that is all that the manager was told.
+heard() {
+    [ "$(grep -v '^\[' "$told")" = "$1" ] || { cat "$told"; false; }
+}
+
+@test "start waits until the container is ready and tells the service manager, and only that" {
+    manager
+    script '(echo "$NOTIFY_SOCKET [$LISTEN_FDS]"; touch /run/notify/x) >/tmp/said 2>&1; notify "MAINPID=1" "WATCHDOG=1" "FDSTORE=1
+STATUS=a	b
+X=1" "XREADY=1" "READY=1x"; until [ -e /tmp/go ]; do sleep 0.01; done; notify "READY=1
+STATUS=done" ""; exec sleep 1000'
+    managed create --bundle "$bundle" "$id"
+    managed start "$id" 3>&- &
+    start=$!
+    await grep -q STATUS= "$told"
+    NOTIFY_SOCKET=$containers/$id/notify/notify.sock "$MOSS_BUILD/helpers/notify" READY=1 - >"$BATS_TEST_TMPDIR/outsider" 3>&- & # not the container's
+    outsider=$!
+    await test -s "$BATS_TEST_TMPDIR/outsider"
+    kill -0 "$start"
+    moss pause "$id" # nobody holds the lock
+    moss resume "$id"
+    heard "STATUS=a?b"
+    touch "$bundle/rootfs/tmp/go"
+    wait "$start"
+    heard "STATUS=a?b
+STATUS=done
+MAINPID=$(moss state "$id" | jq .pid)
+READY=1
+BARRIER=1"
+    [ "$(status)" = running ]
+    [ "$(cat "$bundle/rootfs/tmp/said")" = "/run/notify/notify.sock []
+touch: /run/notify/x: Read-only file system" ]
+    kill "$outsider" "$manager_pid"
+}
+
+@test "a container that ends without being ready ends the waiting, one that says so and ends was ready" {
+    manager
+    script 'notify STATUS=x; exit 3'
+    managed create --bundle "$bundle" "$id"
+    managed start "$id"
+    heard "STATUS=x"
+    moss delete "$id"
+    script 'notify READY=1; exit 3'
+    managed run --detach --bundle "$bundle" "$id"
+    grep -q READY=1 "$told"
+    await moss delete "$id"
+    : >"$told"
+    run managed run --bundle "$bundle" "$id"
+    [ "$status" -eq 3 ]
+    grep -q READY=1 "$told"
+    kill "$manager_pid"
+}
+
+@test "a container with a user namespace can say that it is ready" {
+    manager
+    config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 1000}]
+        | .linux.gidMappings = .linux.uidMappings | .process.user = {uid: 7, gid: 7}'
+    chmod 755 "$BATS_TEST_TMPDIR" "$(dirname "$BATS_TEST_TMPDIR")" "$(dirname "$(dirname "$BATS_TEST_TMPDIR")")" "$bundle"
+    chown -R 100000:100000 "$bundle/rootfs"
+    script 'notify READY=1 && exec sleep 1000'
+    managed run --detach --bundle "$bundle" "$id"
+    heard "MAINPID=$(moss state "$id" | jq .pid)
+READY=1
+BARRIER=1"
+    kill "$manager_pid"
+}
+
+@test "a container whose engine listens keeps its own notification socket, and a manager that is not there is an error" {
+    manager
+    config '.process.env += ["NOTIFY_SOCKET=/mine"]'
+    script 'echo "$NOTIFY_SOCKET"; ls /run/notify 2>&1'
+    run managed run --bundle "$bundle" "$id"
+    [ "$(head -n 1 "$BATS_TEST_TMPDIR/out")" = /mine ]
+    grep -q "No such file" "$BATS_TEST_TMPDIR/out"
+    heard ""
+    kill "$manager_pid"
+    config '.process.env -= ["NOTIFY_SOCKET=/mine"]'
+    manager=$host/nobody
+    run managed run --bundle "$bundle" "$id"
+    [ "$status" -eq 1 ]
+    grep -q "NOTIFY_SOCKET=$manager: No such file or directory" "$BATS_TEST_TMPDIR/out"
+}
