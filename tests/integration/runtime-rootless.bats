@@ -80,3 +80,16 @@ $(readlink "/proc/$(moss state "$id" | jq .pid)/ns/user")" ]
     [ "$status" -eq 1 ]
     [[ $output == *"without privilege and without a user namespace"* ]]
 }
+
+@test "a container of an ordinary user can tell a service manager that it is ready" {
+    cp "$MOSS_BUILD/helpers/notify" "$bundle/rootfs/bin/"
+    timeout 300 "$MOSS_BUILD/helpers/notify" --listen "$BATS_TEST_TMPDIR/manager" >"$BATS_TEST_TMPDIR/told" 3>&- &
+    manager=$!
+    await_file "$BATS_TEST_TMPDIR/manager"
+    chmod 666 "$BATS_TEST_TMPDIR/manager"
+    script 'notify READY=1 && exec sleep 1000'
+    NOTIFY_SOCKET=$BATS_TEST_TMPDIR/manager create_container
+    NOTIFY_SOCKET=$BATS_TEST_TMPDIR/manager moss start "$id"
+    grep -qx "MAINPID=$(moss state "$id" | jq .pid)" "$BATS_TEST_TMPDIR/told"
+    kill "$manager"
+}
