@@ -72,6 +72,14 @@ static int reopen(int fd)
     return duplicate(fd);
 }
 
+/* In a helper: before Linux 6.15 an overlay takes no layer or upper on a mount that was never attached, as one with mapped ids is. The attempt says
+ * which is one: all others are of another mount namespace, and stay. */
+static int reopen_attached(int fd)
+{
+    (void) move_mount(fd, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+    return reopen(fd);
+}
+
 static int take_lowers(Plan *p, const int *lowers, size_t n)
 {
     p->step = "cannot open the layers";
@@ -172,12 +180,18 @@ static int set_directory(int fs, const char *key, int fd)
     return set_string(fs, key, fd_path(fd, path));
 }
 
+/* Else everything is taken, and nothing understood. */
+static bool knows_layers(void)
+{
+    _cleanup_close_ int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+
+    return fs >= 0 && set_string(fs, "moss-no-such-option", "1") < 0;
+}
+
 static int set_layers(const Plan *p, int fs)
 {
     int r = 0;
 
-    if (set_string(fs, "moss-no-such-option", "1") == 0)
-        return -ENOSYS; /* everything is taken, nothing understood */
     for (size_t i = 0; r >= 0 && i < p->n; i++)
         r = set_directory(fs, "lowerdir+", p->lowers[i]);
     if (r < 0)
@@ -295,11 +309,15 @@ static Outcome build(SnapshotWay way, const int *lowers, size_t n, const Snapsho
     _cleanup_(plan_done) Plan p = {.base = -EBADF,
                                    .upper = -EBADF,
                                    .attach = way > SNAPSHOT_DETACHED,
-                                   .open = way == SNAPSHOT_GIVEN ? duplicate : reopen};
+                                   .open = way == SNAPSHOT_GIVEN      ? duplicate
+                                           : way == SNAPSHOT_DETACHED ? reopen
+                                                                      : reopen_attached};
     Outcome o = {.mnt = -EBADF, .upper = -EBADF};
     int r;
 
-    r = take_lowers(&p, lowers, n);
+    p.step = "cannot make an overlay";
+    /* First of all, as a mount can be attached once. */
+    r = way == SNAPSHOT_LEGACY || knows_layers() ? take_lowers(&p, lowers, n) : -ENOSYS;
     if (r >= 0)
         r = prepare_upper(&p, upper);
     if (r >= 0 && p.n == 1 && p.base < 0)
