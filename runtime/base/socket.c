@@ -19,7 +19,8 @@ int socket_send_fd(int sock, const void *data, size_t len, int fd)
     if (fd >= 0) {
         msg.msg_control = &control;
         msg.msg_controllen = sizeof(control);
-        control.header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+        control.header =
+            (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
         memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
     }
     for (;;) {

@@ -13,6 +13,8 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/socket.h"
 
+#define CORE_DUMPED 0x80 /* of a wait status: WCOREFLAG, where the C library has it */
+
 typedef struct Init {
     int signals;
     int listener;
@@ -35,7 +37,7 @@ static void reap_agent(Init *init)
         return;
     init->ended = true;
     init->status = si.si_code == CLD_EXITED ? (si.si_status & 0xff) << 8
-                                            : si.si_status | (si.si_code == CLD_DUMPED ? WCOREFLAG : 0);
+                                            : si.si_status | (si.si_code == CLD_DUMPED ? CORE_DUMPED : 0);
 }
 
 static void reap(Init *init)
