@@ -13,6 +13,7 @@
 #include "runtime/box/egress.h"
 #include "shim/init/protocol.h"
 
+#define END_TIMEOUT (10 * USEC_PER_SEC)
 #define BACKOFF_FIRST (200 * USEC_PER_MSEC)
 #define BACKOFF_MAX (30 * USEC_PER_SEC)
 
@@ -74,6 +75,18 @@ static bool runs(int pidfd)
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
 
     return pidfd >= 0 && poll(&p, 1, 0) == 0;
+}
+
+/* The first process's end ends the others before it is told of itself: an agent's that was seen may be part of it. */
+static bool container_runs(const Container *c)
+{
+    struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
+    char root[40];
+
+    if (!runs(c->pidfd))
+        return false;
+    snprintf(root, sizeof(root), "/proc/%d/root", (int) c->pid);
+    return access(root, F_OK) == 0 || poll(&p, 1, (int) (END_TIMEOUT / USEC_PER_MSEC)) == 0;
 }
 
 static IncarnationSpec incarnation_spec(Drive *d, const Side *side);
@@ -238,7 +251,7 @@ int drive_open_container(Drive *d, Error *e)
     _cleanup_(taken_done) Taken taken = {d, {-EBADF, -EBADF, -EBADF}, -EBADF, -EBADF};
     int r;
 
-    if (d->container && runs(d->container->pidfd))
+    if (d->container && container_runs(d->container))
         return 0;
     if (d->engine && d->container)
         return error_setf(e, -ESRCH, "the container has ended");
