@@ -62,9 +62,12 @@ int mount_new_devpts(Error *e)
 
 int mount_clone(int fd, Error *e)
 {
-    int mnt = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    struct mount_attr attr = {.propagation = MS_PRIVATE};
+    _cleanup_close_ int mnt = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
-    return mnt < 0 ? error_errnof(e, -errno, "cannot clone a mount") : mnt;
+    if (mnt < 0 || mount_setattr(mnt, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+        return error_errnof(e, -errno, "cannot clone a mount");
+    return TAKE_FD(mnt);
 }
 
 int mount_add_attr(int mnt, uint64_t attr)

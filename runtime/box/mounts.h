@@ -17,7 +17,8 @@ int mount_new_tmpfs(uint64_t size, mode_t mode, uid_t uid, gid_t gid, Error *e);
 int mount_new_proc(Error *e);
 int mount_new_devpts(Error *e);
 
-/* A detached copy of the mount at the O_PATH fd, of that directory or file alone (what is mounted below it stays behind). */
+/* A detached copy of the mount at the O_PATH fd, of that directory or file alone (what is mounted below it stays behind). It is private: a copy
+ * of a shared mount is its peer, and whatever was mounted on the copy would appear on the original, too. */
 int mount_clone(int fd, Error *e);
 
 /* Adds MOUNT_ATTR_* to a detached mount. */

@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 
 #include "runtime/base/file.h"
+#include "runtime/box/mounts.h"
 #include "runtime/store/internal.h"
 #include "tests/unit/test.h"
 
@@ -259,13 +260,74 @@ TEST(a_failure_names_what_failed)
     assert_string_equal(e.text, "an overlay of 0 layers: must be from 1 to 128");
 }
 
+static unsigned mounts(void)
+{
+    _cleanup_close_ int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+    _cleanup_free_ char *text = NULL;
+    unsigned n = 0;
+
+    assert_int_equal(file_read_fd(fd, 4 << 20, &text, NULL), 0);
+    for (const char *p = text; (p = strchr(p, '\n')); p++)
+        n++;
+    return n;
+}
+
+/* As systemd makes "/" shared: what is mounted on a copy of one of its mounts would appear on all of them. */
+static int mount_where_mounts_are_shared(const Stack *s, SnapshotWay way)
+{
+    SnapshotUpper upper = {.tmpfs_size = 1 << 20};
+    int lowers[2], root;
+    unsigned before;
+
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL) < 0)
+        return 77;
+    before = mounts();
+    for (size_t i = 0; i < ARRAY_SIZE(lowers); i++) {
+        _cleanup_close_ int fd = -EBADF;
+        char path[96];
+
+        snprintf(path, sizeof(path), "%s/%s", s->d.path, i == 0 ? "top" : "base"); /* of this mount namespace */
+        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        lowers[i] = mount_clone(fd, NULL);
+        if (lowers[i] < 0)
+            return 1;
+    }
+    root = snapshot_mount_way(way, lowers, 2, &upper, NULL, NULL);
+    return root < 0 ? 2 : mounts() != before ? 3 : shows(root, "a", "top") ? 0 : 4;
+}
+
+TEST(layers_on_mounts_of_their_own_cover_nothing_where_mounts_are_shared)
+{
+    _cleanup_(stack_remove) Stack s = stack_make();
+
+    for (SnapshotWay way = SNAPSHOT_PRIVATE; way < _SNAPSHOT_WAY_MAX; way++) {
+        pid_t pid = fork();
+        int status;
+
+        assert_true(pid >= 0);
+        if (pid == 0)
+            _exit(mount_where_mounts_are_shared(&s, way));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status));
+        if (WEXITSTATUS(status) == 77)
+            skip(); /* not root */
+        assert_int_equal(WEXITSTATUS(status), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(every_way_shows_the_same_tree),           UNIT(an_upper_directory_stays),
-        UNIT(without_an_upper_nothing_can_be_written), UNIT(the_upper_is_as_small_as_asked_for),
-        UNIT(more_layers_than_an_option_has_room_for), UNIT(works_in_a_fresh_user_and_mount_namespace),
-        UNIT(redirects_of_a_layer_are_not_followed),   UNIT(a_failure_names_what_failed),
+        UNIT(layers_on_mounts_of_their_own_cover_nothing_where_mounts_are_shared),
+        UNIT(every_way_shows_the_same_tree),
+        UNIT(an_upper_directory_stays),
+        UNIT(without_an_upper_nothing_can_be_written),
+        UNIT(the_upper_is_as_small_as_asked_for),
+        UNIT(more_layers_than_an_option_has_room_for),
+        UNIT(works_in_a_fresh_user_and_mount_namespace),
+        UNIT(redirects_of_a_layer_are_not_followed),
+        UNIT(a_failure_names_what_failed),
     };
 
     if (geteuid() != 0 && enter_namespaces() < 0) {
