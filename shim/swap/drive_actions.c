@@ -110,11 +110,18 @@ static void bake(Drive *d)
 int drive_record(Drive *d, Error *e)
 {
     _cleanup_json_ json_t *line = NULL;
+    int r;
 
     if (d->head.outcome == OUTCOME_NONE)
         return 0;
     line = drive_make_record(d);
-    return line ? record_append(d->spec.agent_dir, d->head.txid, line, e) : error_errnof(e, -ENOMEM, "record");
+    r = line ? record_append(d->spec.agent_dir, d->head.txid, line, e) : error_errnof(e, -ENOMEM, "record");
+    if (r < 0)
+        snprintf(d->trouble, sizeof(d->trouble), "the swap is not recorded: %.180s", e->text);
+    else if (d->unrecorded)
+        d->trouble[0] = '\0';
+    d->unrecorded = r < 0;
+    return r;
 }
 
 static void record(Drive *d)
@@ -126,8 +133,7 @@ static void record(Drive *d)
         return;
     if (d->memory->pause.begun && !d->memory->pause.ended && d->head.state == SWAP_STEADY)
         d->memory->pause.ended = clock_now();
-    if (drive_record(d, &e) < 0)
-        snprintf(d->trouble, sizeof(d->trouble), "the swap is not recorded: %.180s", e.text);
+    (void) drive_record(d, &e);
     line = drive_make_record(d);
     if (line)
         d->spec.ended(line, d->spec.userdata);
@@ -165,6 +171,8 @@ static void collect(Drive *d)
     d->precopy = precopy_free(d->precopy); /* what it has made goes */
     if (epoch_collect(d->spec.agent_dir, &d->head, &e) < 0)
         drive_set_trouble(d, e.text);
+    else if (d->unrecorded)
+        (void) drive_record(d, &e); /* on a disk that was full there may be room for it now */
 }
 
 void drive_act(Drive *d, SwapAction action)

@@ -45,7 +45,8 @@ struct Drive {
     LoopSource *bake_timer, *start_timer, *budget_timer;
     unsigned failures; /* in a row, while no swap goes on: for the backoff */
     bool adopted;
-    bool found; /* the container was there: it may hold sockets that clients know */
+    bool found;      /* the container was there: it may hold sockets that clients know */
+    bool unrecorded; /* the last swap: its record could not be written yet */
     bool stopping;
     bool stepping;
     Queued queue[8]; /* events that came meanwhile */
