@@ -1,10 +1,11 @@
 # Keeps the test server in a store of the test's own. Source it from a bats file.
+SHIM_LIB=${BASH_SOURCE[0]%/*}
 
 shim_setup_file() {
-    export MOSS_BUILD=${MOSS_BUILD:-$BATS_TEST_DIRNAME/../../build}
+    export MOSS_BUILD=${MOSS_BUILD:-$SHIM_LIB/../../../build}
     export SHARED=$BATS_FILE_TMPDIR/shared
     mkdir -p "$SHARED"
-    "$BATS_TEST_DIRNAME/../agents/clerk/make-root" "$SHARED/root"
+    "$SHIM_LIB/../../agents/clerk/make-root" "$SHARED/root"
 }
 
 free_port() {
@@ -18,7 +19,7 @@ runtime() { "$MOSS_BUILD/moss-runtime" "$@"; }
 generation() { # mode
     local layer=$BATS_TEST_TMPDIR/layer-$1 top
     mkdir -p "$layer/opt"
-    cp "$BATS_TEST_DIRNAME/shim/${PROGRAM:-server.py}" "$layer/opt/server.py"
+    cp "$SHIM_LIB/${PROGRAM:-server.py}" "$layer/opt/server.py"
     echo "$1" >"$layer/opt/mode"
     top=$(runtime layer import "$layer")
     runtime generation create --agent "$NAME" --commit 0000000000000000000000000000000000000000 "$top" "$BASE"
@@ -33,7 +34,7 @@ shim_setup() {
     BASE=$(runtime layer import "$SHARED/root")
     GOOD=$(generation good)
     sed -e "s/@NAME@/$NAME/g" -e "s/@PORT@/$PORT/g" -e "s/@NETWORK@/${NETWORK:-host}/" \
-        "$BATS_TEST_DIRNAME/shim/agent.json.in" >"$AGENT/agent.json"
+        "$SHIM_LIB/agent.json.in" >"$AGENT/agent.json"
     echo "{\"generation\":\"$GOOD\",\"epoch\":0}" >"$AGENT/initial.json"
 }
 

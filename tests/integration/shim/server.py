@@ -31,6 +31,11 @@ COUNTING = threading.Lock()
 SICK = threading.Event()
 
 
+def sync(fd):
+    if os.environ.get("DURABLE"):  # what was answered outlives a cut of the power
+        os.fsync(fd)
+
+
 def count(step):
     try:
         n = int(open(COUNTER).read())
@@ -39,7 +44,12 @@ def count(step):
     if step:
         with open(COUNTER + ".new", "w") as f:
             f.write(str(n + step))
+            f.flush()
+            sync(f.fileno())
         os.rename(COUNTER + ".new", COUNTER)
+        directory = os.open("/state", os.O_RDONLY)
+        sync(directory)
+        os.close(directory)
     return n + step
 
 
@@ -146,4 +156,8 @@ if MODE == "crashes":
     signal.signal(signal.SIGALRM, lambda *args: os._exit(9))
     signal.alarm(2)
 print("serving as", MODE, flush=True)
+if "NOTIFY_SOCKET" in os.environ:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.connect(os.environ["NOTIFY_SOCKET"])
+        notify.send(b"READY=1")
 server.serve_forever(poll_interval=0.05)
