@@ -236,7 +236,7 @@ help:
 	@echo 'make check-full      the long ones whole: every kill and fault of a swap, the storm, races, leaks, the walk of the protocol (FULL_STEPS=)'
 	@echo 'make check-guests    podman and containerd with MOSS in Debian guests (GUEST=bookworm|trixie, SUITE=podman|containerd…)'
 	@echo 'make fuzz            every parser of outside bytes, a minute each, with clang (FUZZ=name, FUZZ_SECONDS=)'
-	@echo 'make bench           what containers, trials and held sockets cost, and the repair table (BENCH=runtimes|trials|sockets|storm|repair)'
+	@echo 'make bench           what containers, trials, held sockets, swaps and agents at rest cost, and the repair table (BENCH=runtimes|trials|sockets|storm|rest|repair)'
 	@echo 'make lint            formatting, static analysis, forbidden calls'
 	@echo 'make install         DESTDIR=, PREFIX=/usr/local;  make uninstall takes it away'
 
