@@ -44,7 +44,7 @@ int main(int argc, char **argv)
 
     if (!path || fd < 0 || strlen(path) >= sizeof(sa.sun_path))
         return 2;
-    strcpy(sa.sun_path, path);
+    memcpy(sa.sun_path, path, strlen(path) + 1);
     if (!listening) {
         for (int i = 1; i < argc; i++)
             if (strcmp(argv[i], "-") == 0)
