@@ -187,7 +187,7 @@ check-full: dependencies
 	$(MAKE) all $(HELPERS) $(BENCHES)
 	MOSS_BUILD=$(abspath $(BUILD)) MAKE="$(MAKE)" tests/check-full $(FULL_STEPS)
 
-# Engines (podman, containerd) that use moss-runtime, in Debian guests: images are made once and kept in $(GUESTS).
+# Engines (podman, containerd, Docker) that use moss-runtime, in Debian guests: images are made once and kept in $(GUESTS).
 GUESTS ?= $(BUILD)/guests
 GUEST ?= bookworm trixie
 SUITE ?=
@@ -196,7 +196,8 @@ $(GUESTS)/%.img: tests/guests/image tests/guests/customise
 	@packaging/install-dependencies guests
 	$(call say,GUEST,$*)
 	$(Q)tests/guests/image $* $(GUESTS)
-check-guests: guests $(BUILD)/moss-runtime
+check-guests: dependencies
+	$(MAKE) guests all
 	MOSS_BUILD=$(abspath $(BUILD)) tests/guests/check $(GUESTS) "$(GUEST)" $(SUITE)
 
 demo: dependencies
@@ -234,7 +235,7 @@ help:
 	@echo 'make demo            an agent with a fault is kept, evolved, swapped, rolled back (FAULT=name picks the fault)'
 	@echo 'make check           unit and integration tests (SANITIZE=1: with ASan and UBSan)'
 	@echo 'make check-full      the long ones whole: every kill and fault of a swap, the storm, races, leaks, the walk of the protocol (FULL_STEPS=)'
-	@echo 'make check-guests    podman and containerd with MOSS in Debian guests (GUEST=bookworm|trixie, SUITE=podman|containerd…)'
+	@echo 'make check-guests    podman, containerd, Docker with MOSS in Debian guests (GUEST=bookworm|trixie, SUITE=podman|containerd…)'
 	@echo 'make fuzz            every parser of outside bytes, a minute each, with clang (FUZZ=name, FUZZ_SECONDS=)'
 	@echo 'make bench           what containers, trials, held sockets, swaps and agents at rest cost, and the repair table (BENCH=runtimes|trials|sockets|storm|rest|repair)'
 	@echo 'make lint            formatting, static analysis, forbidden calls'

@@ -6,6 +6,7 @@
     never-ready   serves, but /readyz says 503
     sickens       is ready for 2 s, then is not
     crashes       is ready, and ends after 2 s
+    devours       is ready, and takes all the memory there is after 2 s
     corrupts      overwrites the state, then is never ready
     stubborn      ignores SIGTERM
 
@@ -154,6 +155,9 @@ def stop(*args):
 signal.signal(signal.SIGTERM, stop)
 if MODE == "crashes":
     signal.signal(signal.SIGALRM, lambda *args: os._exit(9))
+    signal.alarm(2)
+if MODE == "devours":
+    signal.signal(signal.SIGALRM, lambda *args: [bytearray(1 << 20) for _ in iter(int, 1)])
     signal.alarm(2)
 print("serving as", MODE, flush=True)
 if "NOTIFY_SOCKET" in os.environ:
