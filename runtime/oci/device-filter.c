@@ -2,6 +2,7 @@
 #include "device-filter.h"
 
 #include <linux/bpf.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "runtime/base/json.h"
 
 #define RULES_MAX 512
+#define LOAD_TRIES 100
 #define INSNS_PER_RULE 6
 #define INSNS_MAX (16 + (RULES_MAX + 10) * INSNS_PER_RULE)
 #define ACCESS_ALL (BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE)
@@ -206,6 +208,21 @@ static int attached(int cgroup)
     return bpf(BPF_PROG_GET_FD_BY_ID, &by_id);
 }
 
+/* The verifier stops where a signal is pending, like the one of a container's process that has just ended: do_check() in kernel/bpf/verifier.c. Signals can
+ * wait; a tracer's cannot, and with those it wants to be asked again. */
+static int load_program(union bpf_attr *attr)
+{
+    sigset_t all, before;
+    int prog = -EAGAIN;
+
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
+    for (unsigned tries = 0; prog == -EAGAIN && tries < LOAD_TRIES; tries++)
+        prog = bpf(BPF_PROG_LOAD, attr);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return prog;
+}
+
 static int load_and_attach(int cgroup, const Program *p, Error *e)
 {
     union bpf_attr load = {.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,
@@ -218,7 +235,7 @@ static int load_and_attach(int cgroup, const Program *p, Error *e)
 
     if (dir < 0)
         return error_errnof(e, -errno, "cgroup of the container");
-    prog = bpf(BPF_PROG_LOAD, &load);
+    prog = load_program(&load);
     if (prog < 0)
         return error_errnof(e, prog, "linux.resources.devices: the kernel refuses the device filter");
     old = attached(dir);
