@@ -165,7 +165,7 @@ static void address(Storm *s, const char *text)
 }
 
 /* Until SIGTERM; then for as long as connections are open that may still be answered. */
-static void run(Storm *s, uint64_t interval, int signals)
+static void run(Storm *s, uint64_t interval)
 {
     uint64_t next = bench_nsec(), stop = UINT64_MAX, checked = next;
 
@@ -188,7 +188,6 @@ static void run(Storm *s, uint64_t interval, int signals)
             checked = now;
         }
     }
-    (void) signals;
     expire(s, true);
 }
 
@@ -219,7 +218,7 @@ int main(int argc, char **argv)
         s.unused[s.n_unused++] = i;
     }
     address(&s, argv[1]);
-    run(&s, UINT64_C(1000000000) / rate, signals);
+    run(&s, UINT64_C(1000000000) / rate);
     fclose(s.log);
     qsort(s.latencies, MIN(s.answered, (size_t) LATENCIES_MAX), sizeof(uint64_t), bench_compare);
     printf("{\"connections\":%zu,\"answered\":%zu,\"refused\":%zu,\"cut\":%zu,\"lost\":%zu,\"p50_usec\":%llu,\"p99_"
