@@ -2,7 +2,9 @@
 _moss_shim()
 {
     local current=${COMP_WORDS[COMP_CWORD]} path store words
-    store=${MOSS_STORE:-/var/lib/moss}
+    store=/var/lib/moss
+    [ "$EUID" -eq 0 ] || store=${XDG_DATA_HOME:-$HOME/.local/share}/moss
+    store=${MOSS_STORE:-$store}
     case $COMP_CWORD in
     1) words='detach discard generations history logs probes recover rollback start status stop swap --help --version' ;;
     2)

@@ -11,6 +11,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
+#include "runtime/base/process.h"
 
 #define CONTROL_FILE_MAX ((size_t) 4 << 20)
 #define KILL_TIMEOUT (10 * USEC_PER_SEC)
@@ -135,7 +136,7 @@ int cgroup_open_base(Error *e)
     top = cgroup_open_top(e);
     if (top < 0)
         return top;
-    if (geteuid() == 0) {
+    if (process_is_system()) {
         r = cgroup_make(top, "moss", e);
         return r == -EROFS || r == -EACCES || r == -EPERM ? -EOPNOTSUPP : r;
     }

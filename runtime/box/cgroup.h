@@ -17,7 +17,7 @@
  * cgroup2 mount. */
 int cgroup_open_top(Error *e);
 
-/* The top of MOSS's own part, made where it is missing. Returns an O_PATH|O_DIRECTORY fd, or -EOPNOTSUPP where there is no writable cgroup2. */
+/* The top of MOSS's own part, made where it is missing: below the root for the system, below our own cgroup for a user. Returns an O_PATH|O_DIRECTORY fd, or -EOPNOTSUPP where there is no writable cgroup2. */
 int cgroup_open_base(Error *e);
 
 /* The cgroup of a process (0: of ours) as a path below the top without its leading slash, which the caller frees. */

@@ -6,12 +6,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "runtime/base/process.h"
+
 static int usage(const char *verb, const StoreAction *actions)
 {
     for (const StoreAction *a = actions; a->name; a++)
         fprintf(stderr, "%s moss-runtime %s %s %s\n", a == actions ? "usage:" : "      ", verb, a->name, a->usage);
     fprintf(stderr, "       --store DIR: another store than %s; --json\n",
-            geteuid() == 0 ? "/var/lib/moss" : "~/.local/share/moss");
+            process_is_system() ? "/var/lib/moss" : "~/.local/share/moss");
     return 2;
 }
 

@@ -5,6 +5,7 @@
 #include "internal.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
+#include "runtime/base/process.h"
 #include "runtime/base/strbuf.h"
 
 char *store_default_path(void)
@@ -13,7 +14,7 @@ char *store_default_path(void)
 
     if (v && *v)
         return strdup(v);
-    if (geteuid() == 0)
+    if (process_is_system())
         return strdup("/var/lib/moss");
     v = getenv("XDG_DATA_HOME");
     if (v && v[0] == '/')

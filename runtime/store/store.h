@@ -35,7 +35,8 @@ static inline void store_freep(Store **s)
 int store_fd(const Store *store);
 const char *store_path(const Store *store);
 
-/* Where the store of this user is: $MOSS_STORE, /var/lib/moss for root, $XDG_DATA_HOME/moss or ~/.local/share/moss. The caller frees. */
+/* Where the store of this user is: $MOSS_STORE, /var/lib/moss for root of the system (see process_is_system()), $XDG_DATA_HOME/moss or ~/.local/share/moss. The caller
+ * frees. */
 char *store_default_path(void);
 
 /* ---- layers (layer.c) ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -11,12 +12,14 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
+#include "runtime/base/process.h"
 #include "runtime/store/store.h"
 #include "serve.h"
 #include "shim/agent/agent.h"
 #include "shim/client/client.h"
 
 #define LOG_SHOWN_MAX ((size_t) 8 << 20)
+#define MAP_MAX ((size_t) 4096)
 #define STOP_TIMEOUT (120 * USEC_PER_SEC)
 
 typedef struct Options {
@@ -46,7 +49,8 @@ static const char usage_text[] =
     "  detach NAME                      end the shim alone: `start` takes the agent over again\n"
     "  logs NAME                        what the agent printed\n"
     "\n"
-    "  --store DIR                      (default: $MOSS_STORE, /var/lib/moss)\n"
+    "  --store DIR                      (default: $MOSS_STORE, /var/lib/moss for root, else\n"
+    "                                   ~/.local/share/moss)\n"
     "  --help, --version\n";
 
 static int fail(const Error *e)
@@ -414,6 +418,19 @@ static int run_verb(int argc, char **argv, Options *o)
     return usage();
 }
 
+/* An engine that a user has called starts us as root of a user namespace, and may say nothing of that user's home. */
+static void find_home(void)
+{
+    _cleanup_free_ char *map = NULL;
+    const struct passwd *user;
+    unsigned inside, outside;
+
+    if (getenv("HOME") || process_is_system() || file_read_at(AT_FDCWD, "/proc/self/uid_map", MAP_MAX, &map, NULL) < 0)
+        return;
+    if (sscanf(map, "%u %u", &inside, &outside) == 2 && inside == geteuid() && (user = getpwuid(outside)))
+        (void) setenv("HOME", user->pw_dir, 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -427,10 +444,12 @@ int main(int argc, char **argv)
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
-    _cleanup_free_ char *store = store_default_path();
-    Options o = {.store = store};
+    _cleanup_free_ char *store = NULL;
+    Options o = {};
     int c;
 
+    find_home();
+    o.store = store = store_default_path();
     while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
         if (c == 's')
             o.store = optarg;

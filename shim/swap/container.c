@@ -27,6 +27,7 @@
 
 #define INIT_SOCKET "init.sock"
 #define ANSWER_TIMEOUT (5 * USEC_PER_SEC)
+#define HELPER_STACK 16384U
 #define PROCS_MAX ((size_t) 4 << 20) /* bytes of cgroup.procs */
 
 Container *container_free(Container *c)
@@ -54,6 +55,7 @@ static Container *container_new(const ContainerSpec *spec, int run_dir)
 
     if (c) {
         *c = (Container){.network = spec->network,
+                         .same_ids = !spec->engine && !process_in_initial_userns(),
                          .pidfd = -EBADF,
                          .run_dir = run_dir,
                          .init = -EBADF,
@@ -165,7 +167,7 @@ static int map_ids(Container *c, Error *e)
 {
     IdMap map;
 
-    c->base = userns_range(c->pid);
+    c->base = c->same_ids ? 0 : userns_range(c->pid);
     map = (IdMap){.inside = 0, .outside = c->base, .count = USERNS_IDS};
     return userns_map(c->pid, &map, 1, &map, 1, e);
 }
@@ -553,21 +555,37 @@ bool container_is_agent(const Container *c, pid_t pid)
     return false;
 }
 
+typedef struct SocketOf {
+    int netns, domain, type;
+    int fd; /* or -errno */
+} SocketOf;
+
+static int make_socket(void *userdata)
+{
+    SocketOf *of = userdata;
+
+    of->fd = setns(of->netns, CLONE_NEWNET) < 0 ? -1 : socket(of->domain, of->type | SOCK_CLOEXEC, 0);
+    if (of->fd < 0)
+        of->fd = -errno;
+    return 0;
+}
+
+/* By a helper that has our memory and our fds: who is root of a user namespace alone may enter the container's network and not come back to the host's. */
 int container_socket(const Container *c, int domain, int type)
 {
-    _cleanup_close_ int ours = -EBADF;
-    int fd, saved;
+    SocketOf of = {c->netns, domain, type, -EIO};
+    _Alignas(16) char stack[HELPER_STACK];
+    pid_t pid;
 
     if (c->netns < 0) {
-        fd = socket(domain, type | SOCK_CLOEXEC, 0);
+        int fd = socket(domain, type | SOCK_CLOEXEC, 0);
+
         return fd < 0 ? -errno : fd;
     }
-    ours = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    if (ours < 0 || setns(c->netns, CLONE_NEWNET) < 0)
+    pid = clone(make_socket, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &of);
+    if (pid < 0)
         return -errno;
-    fd = socket(domain, type | SOCK_CLOEXEC, 0);
-    saved = errno;
-    if (setns(ours, CLONE_NEWNET) < 0)
-        abort(); /* in the wrong namespace nothing that follows would be right */
-    return fd < 0 ? -saved : fd;
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return of.fd;
 }

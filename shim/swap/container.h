@@ -12,7 +12,7 @@
  * It begins with a bare root (/proc and /dev on a small tmpfs); pivot.h puts a generation in its place, spawn.h starts processes in it.
  *
  * Ids: 0…65535 of the container are a range of the host's that nothing else has; what comes from disk is idmapped, so that an id in the container is
- * the same id on disk. moss-init is user 65534, the agent never is root of the container's user namespace on the host.
+ * the same id on disk. Root of a user namespace, as an engine is that an ordinary user has called, has no ids to give but that namespace's: there the container has the same ones. moss-init is user 65534, the agent never is root of the container's user namespace on the host.
  *
  * A container outlives its shim: container_adopt() finds it through its cgroup and the socket of moss-init in the run directory. */
 
@@ -45,6 +45,7 @@ typedef struct Container {
     int userns, netns; /* -EBADF: ours */
     int cgroup, cgroup_agent, cgroup_probe;
     uint32_t base;                /* the host's id of the container's id 0 */
+    bool same_ids;                /* all of its ids are ours: there is nothing to map */
     struct KeptContainer *engine; /* runtime/oci/kept-container.h; NULL: it is of our own making */
     Loop *loop;                   /* of container_watch() */
     ContainerHooks hooks;

@@ -28,7 +28,7 @@
 
 static int map_ids(const Container *c, int mnt, const char *what, Error *e)
 {
-    int r = c->userns < 0 ? 0 : mount_map_ids(mnt, c->userns);
+    int r = c->userns < 0 || c->same_ids ? 0 : mount_map_ids(mnt, c->userns);
 
     return r < 0 ? error_errnof(e, r, "%s: its file system cannot map ids", what) : 0;
 }
