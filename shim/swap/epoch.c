@@ -240,5 +240,7 @@ int epoch_own(int fd, uid_t uid, gid_t gid, Error *e)
         close(sub);
     else
         r = own_below(sub, uid, gid, 0);
+    if (r >= 0 && syncfs(fd) < 0)
+        r = -errno;
     return r < 0 ? error_errnof(e, r, "cannot give the state to user %u", uid) : 0;
 }

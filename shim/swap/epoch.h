@@ -32,7 +32,8 @@ void epoch_drop_rehearsal(int agent_dir);
 /* Removes every epoch that swap_keeps() does not keep, and every "*.tmp". */
 int epoch_collect(int agent_dir, const Head *head, Error *e);
 
-/* Gives a tree, its top included, to one user: the state volume that the operator brought belongs to the agent. Never follows symlinks. */
+/* Gives a tree, its top included, to one user: the state volume that the operator brought belongs to the agent. Never follows symlinks. Durable when it returns: once there is a
+ * head, nobody does it again. */
 int epoch_own(int fd, uid_t uid, gid_t gid, Error *e);
 
 #endif
