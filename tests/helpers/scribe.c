@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scribe: an agent that starts in milliseconds. Serves HTTP on 127.0.0.1:$PORT: /readyz, and /write, which appends one numbered line to /state/records and
- * answers when it is durable. A line is "NUMBER GENERATION CHECKSUM"; a file that is not one whole sequence of them ends it with status 3.
+ * answers when it is durable. A line is "NUMBER GENERATION CHECKSUM"; a file that is not one whole sequence of them ends it with status 3. With $REPLACE the
+ * file is replaced for each line, so that it is whole after a cut of the power, too, which may leave the end of an appended line.
  *
  * The file /mode of its root says how it behaves:
  *
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -73,16 +75,54 @@ static int read_records(void)
     return 0;
 }
 
+static int write_line(int fd)
+{
+    char line[LINE_MAX_LENGTH];
+
+    make_line(line, written + 1, generation);
+    return write(fd, line, strlen(line)) == (ssize_t) strlen(line) && fsync(fd) == 0 ? 0 : -1;
+}
+
+static int copy_records(int fd)
+{
+    int from = open(RECORDS, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), r;
+
+    if (from < 0)
+        return errno == ENOENT ? 0 : -1;
+    while ((r = (int) sendfile(fd, from, NULL, 1 << 20)) > 0)
+        ;
+    close(from);
+    return r;
+}
+
+static int replace(void)
+{
+    int directory = open("/state", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = -1;
+    int fd = open(RECORDS ".new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (directory >= 0 && fd >= 0 && copy_records(fd) == 0 && write_line(fd) == 0 &&
+        rename(RECORDS ".new", RECORDS) == 0)
+        r = fsync(directory);
+    close(fd);
+    close(directory);
+    return r;
+}
+
 static int append(void)
 {
     int fd = open(RECORDS, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), r;
-    char line[LINE_MAX_LENGTH];
 
     if (fd < 0)
         return -1;
-    make_line(line, written + 1, generation);
-    r = write(fd, line, strlen(line)) == (ssize_t) strlen(line) && fsync(fd) == 0 ? 0 : -1;
+    r = write_line(fd);
     close(fd);
+    return r;
+}
+
+static int write_record(void)
+{
+    int r = getenv("REPLACE") ? replace() : append();
+
     if (r == 0)
         written++;
     return r;
@@ -116,7 +156,7 @@ static int serve(int fd)
         ready = strcmp(mode, "never-ready") != 0;
         answer(fd, ready ? "200 OK" : "503 Service Unavailable");
     } else if (strncmp(request, "GET /write ", 11) == 0)
-        answer(fd, append() == 0 ? "200 OK" : "500 Internal Server Error");
+        answer(fd, write_record() == 0 ? "200 OK" : "500 Internal Server Error");
     else
         answer(fd, "404 Not Found");
     return ready;

@@ -3,13 +3,12 @@
 
     record.py IMAGE NODE LOG URL
 
-Prints the loop device. The lines of the standard input go into the log, where they stand among the writes ("noted" is printed for each); so does each counter that URL answers, before the
-next is asked for: "A 17". The image stays as it is. LOG: records "<cQI": kind, offset, length, then that many bytes; W a write, F a flush, M a line.
+Prints "ready", then NODE can be mounted with -o loop. The lines of the standard input go into the log, where they stand among the writes ("noted" is printed for
+each); so does each record that URL answers to have written, before the next is asked for: "A 17 GENERATION". The image stays as it is. disk.py says what a log is.
 """
 
 import http.client
 import json
-import struct
 import sys
 import threading
 import urllib.request
@@ -21,35 +20,33 @@ def main():
     image, node, path, url = sys.argv[1:]
     lock = threading.Lock()
     over = threading.Event()
-    with open(path, "wb") as log:
+    disk = Disk(image, path)
 
-        def put(kind, offset=0, data=b""):
-            with lock:
-                log.write(struct.pack("<cQI", kind, offset, len(data)) + data)
+    def mark(line):
+        with lock:
+            disk.mark(line)
 
-        def ask():
-            while not over.wait(0.02):
-                try:
-                    with urllib.request.urlopen(url, timeout=5) as answer:
-                        put(b"M", data=b"A %d" % json.load(answer)["counter"])
-                except (OSError, ValueError, http.client.HTTPException):
-                    pass  # nobody serves yet, or any more, or the answer was cut off: it promises nothing
+    def ask():
+        while not over.wait(0.05):
+            try:
+                with urllib.request.urlopen(url, timeout=5) as response:
+                    answer = json.load(response)
+                mark(f"A {answer['number']} {answer['generation']}")
+            except (OSError, ValueError, http.client.HTTPException):
+                pass  # nobody serves yet, or any more, or the answer was cut off: it promises nothing
 
-        disk = Disk(image)
-        disk.on_write = lambda offset, data: put(b"W", offset, data)
-        disk.on_flush = lambda: put(b"F")
-        disk.attach(node)
-        client = threading.Thread(target=ask)
-        client.start()
-        try:
-            print(disk.device, flush=True)
-            for line in sys.stdin:
-                put(b"M", data=line.strip().encode())
-                print("noted", flush=True)
-        finally:
-            over.set()
-            client.join()
-            disk.detach()
+    disk.attach(node)
+    client = threading.Thread(target=ask)
+    client.start()
+    try:
+        print("ready", flush=True)
+        for line in sys.stdin:
+            mark(line.strip())
+            print("noted", flush=True)
+    finally:
+        over.set()
+        client.join()
+        disk.detach()
 
 
 main()

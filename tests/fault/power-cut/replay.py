@@ -4,31 +4,29 @@
     replay.py IMAGE LOG DIRECTORY --filesystem F --agent NAME --url URL [--cuts N] [--every K] [--recover K] [--seed S] [--lie]
 
 At each flush the disk holds what was written before the last flush, and of what was written since: nothing, or (N times) some blocks of 4 KiB, drawn by S.
-Each Kth of these images is made; on each Kth one with another head than the one before, the shim is started too, and recovers. --lie: the disk that ignores
-flushes, of whose whole history one block in ten is missing. DIRECTORY is scratch, its `mnt` is where the store is mounted. Prints each fault, then the numbers;
-exit status 1 if there was a fault.
+Each Kth of these images is made, as a file of its own; on each that has another head than the one before, and on each Kth (--recover), the shim is started too, and
+recovers. --lie: the disk that ignores flushes, of whose whole history one block in ten is missing. DIRECTORY is scratch, its `mnt` is where the store is mounted.
+Prints each fault, then the numbers; exit status 1 if there was a fault.
 
 What must hold on every image: it can be mounted; head.json is valid and names one current generation, one of those that may be it by then; the
 generations that head.json names are there with their layers, whose content is what their names say; so are their epochs, each with all of
-the ballast that the first one had; the highest counter in them is at least what a client was told; swaps.jsonl has at most one record a swap.
-After a recovery: the agent answers and has not lost that counter, the state is STEADY, each swap of the past has exactly one record, and nothing is left over.
+the ballast that the first one had, and one whole sequence of records; each record that a client was told of is in one of them; swaps.jsonl has at most one record a swap.
+After a recovery: the agent writes, and no record is lost, the state is STEADY, each swap of the past has exactly one record, and nothing is left over.
 """
 
 import argparse
 import hashlib
 import json
-import mmap
 import os
 import random
-import struct
 import subprocess
 import sys
+import time
 import urllib.request
 
-from disk import Disk, mount, unmount
+from disk import read
 
 BLOCK = 4096
-MOUNT_OPTIONS = {"btrfs": "nodiscard"}
 BUILD = os.environ["MOSS_BUILD"]
 
 
@@ -41,10 +39,14 @@ def need(holds, what):
         raise Fault(what)
 
 
-def program(name, *args, status=(0,)):
-    done = subprocess.run([f"{BUILD}/{name}", *args], capture_output=True, text=True, timeout=120)
-    need(done.returncode in status, f"{name} {' '.join(args)}: {done.returncode}: {done.stderr.strip()}")
+def command(*args):
+    done = subprocess.run(args, capture_output=True, text=True, timeout=120)
+    need(done.returncode == 0, f"{' '.join(args)}: {done.returncode}: {done.stderr.strip()}")
     return done.stdout
+
+
+def program(name, *args):
+    return command(f"{BUILD}/{name}", *args)
 
 
 def tree(path):
@@ -64,7 +66,7 @@ class Store:
         self.agent = options.agent
         self.url = options.url
         self.directory = f"{path}/agents/{self.agent}"
-        self.answered = 0
+        self.told = []  # (number, generation) of each record that a client knows of
         self.current = None  # the generations that may be it; None: any
         self.started = False  # a head was durable
         self.ballast = None
@@ -77,7 +79,7 @@ class Store:
     def mark(self, line):
         word, *rest = line.split()
         if word == "A":
-            self.answered = max(self.answered, int(rest[0]))
+            self.told.append((int(rest[0]), rest[1]))
         elif word == "current":
             self.current = rest
             self.started = True
@@ -90,15 +92,18 @@ class Store:
             need(not self.started, "head.json is gone")
             return {"seq": -1, "txid": 0, "state": "none"}
 
-    def counter(self, epoch):
+    def state(self, epoch):
+        """The generations that have written the records of this epoch, in order."""
         path = f"{self.directory}/epochs/{epoch}"
         need(os.path.isdir(path), f"epoch {epoch} is missing")
-        need(tree(f"{path}/ballast") == self.ballast, f"the state in epoch {epoch} is not whole")
+        need(tree(f"{path}/ballast") == self.ballast, f"the ballast in epoch {epoch} is not whole")
         try:
-            with open(f"{path}/counter", encoding="ascii") as file:
-                return int(file.read())
+            with open(f"{path}/records", encoding="ascii") as file:
+                lines = [line.split() for line in file.read().splitlines()]
         except FileNotFoundError:
-            return 0
+            return []
+        need([line[0] for line in lines] == [str(i + 1) for i in range(len(lines))], f"epoch {epoch} is not one whole sequence")
+        return [line[1] for line in lines]
 
     def records(self):
         try:
@@ -120,8 +125,9 @@ class Store:
             sides.append(head["cand"])
         if head["state"] == "SERVING":
             sides.append(head["prev"])
-        counters = [self.counter(side["epoch"]) for side in sides if side]
-        need(max(counters or [self.counter(0)]) >= self.answered, f"the counter is {counters} after {self.answered}")
+        states = [self.state(side["epoch"]) for side in sides if side] or [self.state(0)]
+        for number, generation in self.told:
+            need(any(generation in state[number - 1 : number] for state in states), f"record {number} of {generation[:8]} is lost")
         for generation in {g["generation"] for g in listed}:
             with open(f"{self.path}/generations/{generation}.json", encoding="utf-8") as file:
                 layers = json.load(file)["layers"]
@@ -141,7 +147,7 @@ class Store:
             status = json.loads(program("moss-shim", "status", self.agent, "--json"))
             need(status["state"] == "STEADY" and status["ready"], f"it has come back as {status['state']}")
             with urllib.request.urlopen(self.url, timeout=10) as answer:
-                need("counter" in json.load(answer), "it does not count")
+                need("number" in json.load(answer), "it does not write")
             past = self.check()["txid"]
             records = self.records()
             need(sorted(records) == list(range(1, past + 1)), f"{past} swaps and the records {records}")
@@ -149,13 +155,6 @@ class Store:
             program("moss-shim", "stop", self.agent)
         left = set(os.listdir(f"{self.path}/tmp")) | {n for n in os.listdir(f"{self.directory}/epochs") if not n.isdigit()}
         need(not left, f"left over: {left}")
-
-
-def read(path):
-    with open(path, "rb") as log:
-        while header := log.read(13):
-            kind, offset, length = struct.unpack("<cQI", header)
-            yield kind, offset, log.read(length)
 
 
 def blocks(offset, data):
@@ -196,55 +195,64 @@ def images(log, stable, options, mark):
                 for n in range(options.cuts):
                     yield f"before flush {flush}, cut {n}", subset(pending, chance, n % 3)
             for at, piece in pending:
-                stable[at : at + len(piece)] = piece
+                os.pwrite(stable, piece, at)
             pending = []
             yield f"flush {flush}", []
 
 
 class Walk:
-    def __init__(self, options, disk):
+    def __init__(self, options):
         self.options = options
-        self.disk = disk
-        self.mnt = f"{options.directory}/mnt"
+        self.mnt, self.stable, self.cut = (f"{options.directory}/{name}" for name in ("mnt", "stable.img", "cut.img"))
         self.store = Store(self.mnt, options)
         self.numbers = dict.fromkeys(("images", "mounted", "recovered", "faults"), 0)
-        self.seen = 0  # heads
-        self.last = None
+        self.last = None  # head
 
-    def mounted(self, look):
-        mount(self.disk.device, self.mnt, self.options.filesystem, 0, MOUNT_OPTIONS.get(self.options.filesystem, ""))
+    def mounted(self, pieces, look):
+        command("cp", "--sparse=always", self.stable, self.cut)
+        with open(self.cut, "r+b", buffering=0) as disk:
+            for at, piece in pieces:
+                os.pwrite(disk.fileno(), piece, at)
+        command("mount", "-t", self.options.filesystem, "-o", self.options.options, self.cut, self.mnt)
         try:
             look()
         finally:
-            unmount(self.mnt)
-            self.disk.forget()
+            self.unmount()
+            os.unlink(self.cut)
+            if self.options.filesystem == "btrfs":  # it refuses an older image of the same one at another loop device
+                command("btrfs", "device", "scan", "--forget")
+
+    def unmount(self):
+        """The shim, which has said that it stops, and its mounts end a moment later."""
+        end = time.monotonic() + 20
+        while (done := subprocess.run(["umount", self.mnt], capture_output=True, text=True, check=False)).returncode != 0:
+            if time.monotonic() > end:
+                sys.exit(done.stderr)
+            time.sleep(0.02)
 
     def look(self):
         head = self.store.check()
         self.numbers["mounted"] += 1
-        if head["seq"] != self.last:
+        if head["seq"] != self.last or self.numbers["mounted"] % self.options.recover == 0:
             self.last = head["seq"]
-            self.seen += 1
-            if self.seen % self.options.recover == 0:
-                self.store.recover()
-                self.numbers["recovered"] += 1
+            self.store.recover()
+            self.numbers["recovered"] += 1
 
     def image(self, name, pieces):
         self.numbers["images"] += 1
-        for at, piece in pieces:
-            self.disk.bytes[at : at + len(piece)] = piece
         try:
-            self.mounted(self.look)
+            self.mounted(pieces, self.look)
         except (Fault, OSError, ValueError, KeyError) as e:
             self.numbers["faults"] += 1
-            self.disk.forget()
             print(f"{name}: {type(e).__name__}: {e}", flush=True)
 
-    def all(self, log, stable):
-        self.mounted(self.store.before)
-        for i, (name, pieces) in enumerate(images(log, stable, self.options, self.store.mark)):
-            if i % self.options.every == 0:
-                self.image(name, pieces)
+    def all(self):
+        command("cp", "--sparse=always", self.options.image, self.stable)
+        self.mounted([], self.store.before)
+        with open(self.stable, "r+b", buffering=0) as stable:
+            for i, (name, pieces) in enumerate(images(read(self.options.log), stable.fileno(), self.options, self.store.mark)):
+                if i % self.options.every == 0:
+                    self.image(name, pieces)
         print(", ".join(f"{n} {what}" for what, n in self.numbers.items()))
         return 1 if self.numbers["faults"] else 0
 
@@ -253,24 +261,14 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("image", "log", "directory"):
         parser.add_argument(name)
-    for name in ("filesystem", "agent", "url"):
+    for name in ("filesystem", "options", "agent", "url"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--cuts", type=int, default=3)
     parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("--recover", type=int, default=1)
+    parser.add_argument("--recover", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lie", action="store_true")
-    options = parser.parse_args()
-    work = f"{options.directory}/work.img"
-    subprocess.run(["cp", "--sparse=always", options.image, work], check=True)
-    with open(work, "r+b") as file:
-        stable = mmap.mmap(file.fileno(), 0)
-    disk = Disk(work)
-    disk.attach(f"{options.directory}/node")
-    try:
-        return Walk(options, disk).all(read(options.log), stable)
-    finally:
-        disk.detach()
+    return Walk(parser.parse_args()).all()
 
 
 if __name__ == "__main__":
