@@ -409,12 +409,6 @@ static int check_together(const Config *c, Error *e)
         return error_setf(e, -EINVAL, CONFIG_FILE ": hostname: needs a uts namespace in linux.namespaces");
     if (c->domainname && !c->namespaces[NS_UTS].wanted)
         return error_setf(e, -EINVAL, CONFIG_FILE ": domainname: needs a uts namespace in linux.namespaces");
-    if (!config_new(c, NS_MOUNT) &&
-        (c->n_mounts || c->n_devices || c->root_readonly || (c->masked_paths && c->masked_paths[0]) ||
-         (c->readonly_paths && c->readonly_paths[0])))
-        return error_setf(e, -EINVAL,
-                          CONFIG_FILE
-                          ": mounts, devices, maskedPaths, readonlyPaths and root.readonly need a new mount namespace");
     if (config_new(c, NS_USER) && (c->n_uid_map == 0 || c->n_gid_map == 0))
         return error_setf(e, -EINVAL,
                           CONFIG_FILE ": linux.uidMappings and gidMappings: a new user namespace needs both");

@@ -214,6 +214,13 @@ static inline bool config_new(const Config *c, NamespaceKind kind)
     return c->namespaces[kind].wanted && !c->namespaces[kind].path;
 }
 
+/* Is anything mounted for it? With no mount namespace of its own, this is done in the one that it shares. */
+static inline bool config_mounts_anything(const Config *c)
+{
+    return config_new(c, NS_MOUNT) || c->n_mounts || c->n_devices || c->root_readonly ||
+           (c->masked_paths && c->masked_paths[0]) || (c->readonly_paths && c->readonly_paths[0]);
+}
+
 /* ---- shared by the files that parse ---- */
 
 /* Rewrites numbers of the text that are beyond 63 bits; the buffer may move. */

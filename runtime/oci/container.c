@@ -246,6 +246,7 @@ int container_delete(const Runtime *rt, const char *id, bool force, Error *e)
                           status_names[c.status]);
     if ((r = kill_first(&c, e)) < 0 || (r = container_cgroup_remove(&c.group, e)) < 0)
         return r;
+    state_release_root(&c.state);
     r = container_config(&c, &config, e);
     if (r >= 0) {
         resctrl_release(&config->rdt, id);

@@ -44,6 +44,8 @@ typedef struct Creation {
     int bundle;
     int dir; /* of the state */
     ContainerCgroup group;
+    uint64_t
+        root_before; /* the mount that lies where the root is mounted, in a mount namespace that the container shares with us */
     Launch launch;
     Spawned child;
     int console; /* our end where the terminal comes to us */
@@ -61,10 +63,29 @@ typedef struct Creation {
         .child = {.pidfd = -EBADF, .sync = -EBADF}, .console = -EBADF, .relay = RELAY_INIT                             \
     }
 
+static bool mounts_here(const Config *c)
+{
+    return !c->namespaces[NS_MOUNT].wanted && config_mounts_anything(c);
+}
+
+/* What the container's process has mounted here, which its end does not take away. */
+static void note_root(Creation *c)
+{
+    State *state = &c->launch.state;
+
+    if (!mounts_here(c->config))
+        return;
+    state->root_mount = state_mount(state);
+    if (state->root_mount == c->root_before)
+        state->root_mount = 0;
+}
+
 static void creation_done(Creation *c)
 {
     spawned_done(&c->child);
     if (c->made) {
+        note_root(c);
+        state_release_root(&c->launch.state);
         (void) container_cgroup_remove(&c->group, NULL);
         resctrl_release(&c->config->rdt, c->launch.state.id);
         (void) state_remove(c->rt->root, c->launch.state.id, NULL);
@@ -483,6 +504,9 @@ static int build(Creation *c, Error *e)
     if (r >= 0 && c->options->caller.pidfd_socket)
         r = handover_pidfd(c->options->caller.pidfd_socket, c->child.pidfd, e);
     if (r < 0)
+    note_root(c);
+    if (r >= 0 && state->root_mount)
+        r = state_save(c->dir, state, e);
         return r;
     return c->options->caller.pid_file ? container_write_pid_file(c->options->caller.pid_file, c->child.pid, e) : 0;
 }
@@ -541,6 +565,7 @@ static int collect(Creation *c, Error *e)
     r = state_remove(c->rt->root, c->launch.state.id, e);
     if (r < 0)
         return r;
+    state_release_root(&c->launch.state);
     c->made = false;
     r = hooks_run(c->config, HOOK_POSTSTOP, &c->launch.state, "stopped", e);
     return r < 0 ? r : wait_status_code(status);

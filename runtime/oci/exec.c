@@ -131,7 +131,7 @@ static int prepare(Joining *j, const Container *c, Config *config, const ExecOpt
     j->first = state_pidfd(&c->state);
     if (j->first < 0)
         return error_setf(e, -ESRCH, "container \"%s\": container not running", c->state.id);
-    if (!config->namespaces[NS_MOUNT].wanted && (j->root = open_root(c->state.pid)) < 0)
+    if (!config_new(config, NS_MOUNT) && (j->root = open_root(c->state.pid)) < 0)
         return error_errnof(e, j->root, "container \"%s\": root", c->state.id);
     j->cgroup = open_cgroup(c, o, e);
     if (j->cgroup < 0 && j->cgroup != -EBADF)

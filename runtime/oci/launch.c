@@ -179,14 +179,21 @@ static int await_runtime_hooks(const Launch *l, int sync, Error *e)
     return 0;
 }
 
-/* Without a mount namespace of its own the container has a directory for its root and nothing is mounted. */
-static int enter_plain_root(const Launch *l, Error *e)
+/* In a mount namespace that others live in, whose root stays theirs. Where nothing is mounted the root is a plain directory. */
+static int enter_shared_root(Launch *l, Error *e)
 {
-    _cleanup_close_ int root = openat(l->mounts.bundle, l->config->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-    if (root < 0 || fchdir(root) < 0 || chroot(".") < 0)
+    if (l->mounts.root < 0)
+        l->mounts.root = openat(l->mounts.bundle, l->config->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (l->mounts.root < 0 || fchdir(l->mounts.root) < 0 || chroot(".") < 0)
         return error_errnof(e, -errno, "root file system %s", l->config->root);
     return 0;
+}
+
+static int enter_root(Launch *l, Error *e)
+{
+    if (!config_new(l->config, NS_MOUNT))
+        return enter_shared_root(l, e);
+    return l->no_pivot ? mounts_cover_root(&l->mounts, e) : mounts_enter_root(&l->mounts, e);
 }
 
 static int make_cwd(const Launch *l, Error *e)
@@ -216,7 +223,7 @@ static bool needs_bundle(const Config *c)
 static int set_up_root(Launch *l, int sync, Error *e)
 {
     const Config *c = l->config;
-    bool own = config_new(c, NS_MOUNT);
+    bool mounts = config_mounts_anything(c);
     int r;
 
     umask(0);
@@ -226,26 +233,26 @@ static int set_up_root(Launch *l, int sync, Error *e)
     if (l->mounts.bundle < 0 && (errno != EACCES || needs_bundle(l->config)))
         return error_errnof(e, -errno, "bundle %s: the root of the container's user namespace must be able to reach it",
                             l->state.bundle);
-    if (own && ((r = mounts_open_sources(&l->mounts, e)) < 0 || (r = mounts_open_root(&l->mounts, e)) < 0 ||
-                (r = mounts_apply(&l->mounts, e)) < 0 || (r = devices_apply(&l->mounts, e)) < 0))
+    if (mounts && ((r = mounts_open_root(&l->mounts, e)) < 0 || (r = mounts_open_sources(&l->mounts, true, e)) < 0 ||
+                   (r = mounts_attach_root(&l->mounts, e)) < 0 || (r = mounts_apply(&l->mounts, e)) < 0 ||
+                   (r = devices_apply(&l->mounts, e)) < 0))
         return r;
     if ((r = await_runtime_hooks(l, sync, e)) < 0 ||
         (r = hooks_run(c, HOOK_CREATE_CONTAINER, &l->state, "creating", e)) < 0 || (r = write_proc(l, e)) < 0)
         return r;
-    if (own && (r = masks_apply(&l->mounts, e)) < 0)
+    if (mounts && (r = masks_apply(&l->mounts, e)) < 0)
         return r;
-    if (l->process->terminal && own &&
+    if (l->process->terminal && mounts &&
         (r = console_setup(l->process, l->mounts.root, l->console, true, l->plain_lines, e)) < 0)
         return r;
-    if (own && (r = l->no_pivot ? mounts_cover_root(&l->mounts, e) : mounts_enter_root(&l->mounts, e)) < 0)
-        return r;
-    if (!own && (r = enter_plain_root(l, e)) < 0)
+    r = enter_root(l, e);
+    if (r < 0)
         return r;
     umask(022);
     r = make_cwd(l, e);
     if (r < 0)
         return r;
-    return own ? mounts_seal(&l->mounts, e) : 0;
+    return mounts ? mounts_seal(&l->mounts, e) : 0;
 }
 
 /* Nothing of the host may still be open when hostile things can be reached: not even the directory of the bundle. */

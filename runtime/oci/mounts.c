@@ -20,6 +20,7 @@ int mounts_init(Mounts *m, const Config *config, int bundle, Error *e)
                   .bundle = bundle,
                   .shared_users = !config->namespaces[NS_USER].wanted,
                   .root = -EBADF,
+                  .place = -EBADF,
                   .null = -EBADF,
                   .nodes = -EBADF,
                   .proc = -EBADF,
@@ -52,6 +53,7 @@ void mounts_done(Mounts *m)
     if (m->sources && m->read_only && m->idmaps)
         mounts_close_sources(m);
     fd_closep(&m->root);
+    fd_closep(&m->place);
     fd_closep(&m->bundle);
     free(m->sources);
     free(m->read_only);
@@ -129,13 +131,34 @@ static int map_owners(const Mounts *m, size_t i, int tree, Error *e)
                                          : "");
 }
 
+/* A mount of cgroup2 in the host's cgroup namespace would be the same hierarchy, and give it the options of this mount (cgroup-v2.rst, "nsdelegate"). */
+static int clone_cgroups(const ConfigMount *c, Error *e)
+{
+    struct mount_attr attr = {.attr_set = c->options.attr_set & ~(uint64_t) MOUNT_ATTR_RDONLY};
+    _cleanup_close_ int top = cgroup_open_top(e), tree = -EBADF;
+
+    if (top < 0)
+        return top;
+    tree = mounts_clone(top, false);
+    if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+        return error_errnof(e, tree < 0 ? tree : -errno, "cannot mount cgroup2 on %s", c->destination);
+    return TAKE_FD(tree);
+}
+
+static int make_tree(const Mounts *m, const ConfigMount *c, Error *e)
+{
+    if ((streq(c->type, "cgroup") || streq(c->type, "cgroup2")) && !m->config->namespaces[NS_CGROUP].wanted)
+        return clone_cgroups(c, e);
+    return filesystem_make(c, m->config->mount_label, e);
+}
+
 static int open_source(const Mounts *m, const ConfigMount *c, Error *e)
 {
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (c->options.recursive ? AT_RECURSIVE : 0);
     int tree;
 
     if (!c->options.bind)
-        return filesystem_make(c, m->config->mount_label, e);
+        return make_tree(m, c, e);
     tree = open_tree(m->bundle, c->source, flags);
     if (tree >= 0)
         return tree;
@@ -143,14 +166,15 @@ static int open_source(const Mounts *m, const ConfigMount *c, Error *e)
                            : error_errnof(e, -errno, "mount %s: source %s", c->destination, c->source);
 }
 
-/* A file system with mapped owners is made here, too: its owners are mapped to those of the host, which a user namespace has no say in. */
-int mounts_open_sources(Mounts *m, Error *e)
+/* A file system with mapped owners is made by the runtime, too: its owners are mapped to those of the host, which a user namespace has no say in. All in their
+ * order, as since Linux 6.8 mountinfo shows mounts in the order in which they came to be. */
+int mounts_open_sources(Mounts *m, bool inside, Error *e)
 {
     for (size_t i = 0; i < m->config->n_mounts; i++) {
         const ConfigMount *c = &m->config->mounts[i];
         int r;
 
-        if ((!c->options.bind && !c->options.idmap) || c->options.remount || m->sources[i] >= 0)
+        if ((!inside && !c->options.bind && !c->options.idmap) || c->options.remount || m->sources[i] >= 0)
             continue;
         m->sources[i] = open_source(m, c, e);
         if (m->sources[i] < 0)
@@ -165,31 +189,39 @@ int mounts_open_sources(Mounts *m, Error *e)
 int mounts_open_root(Mounts *m, Error *e)
 {
     const Config *c = m->config;
-    struct mount_attr slave = {.propagation = MS_SLAVE};
     struct mount_attr attr = {.propagation = c->root_propagation & (MS_PRIVATE | MS_SLAVE)};
-    _cleanup_close_ int path = -EBADF;
-    int r;
 
-    /* Nothing that is mounted here may reach the host; what the host unmounts must not be held here. */
-    if (mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &slave, sizeof(slave)) < 0)
-        return errno == ENOSYS
-                   ? no_mount_api(e)
-                   : error_errnof(e, -errno, "cannot take the mounts of the container away from those of the host");
-    m->null = device_open_host("/dev/null", S_IFCHR, makedev(1, 3));
-    if (m->null < 0)
-        return error_errnof(e, m->null, "/dev/null of the host");
-    path = openat(m->bundle, c->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (path < 0)
+    m->place = openat(m->bundle, c->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (m->place < 0)
         return error_errnof(e, -errno, "root file system %s", c->root);
-    m->root = mounts_clone(path, true);
+    m->root = mounts_clone(m->place, true);
     if (m->root < 0)
-        return error_errnof(e, m->root, "root file system %s", c->root);
+        return m->root == -ENOSYS ? no_mount_api(e) : error_errnof(e, m->root, "root file system %s", c->root);
     if (!attr.propagation)
         attr.propagation = MS_PRIVATE; /* the others are given at the end, when nothing has to be cloned any more */
     if (mount_setattr(m->root, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
-        return error_errnof(e, -errno, "root file system %s: propagation", c->root);
-    r = rootfs_attach(m->root, path);
-    return r < 0 ? error_errnof(e, r, "root file system %s: cannot be mounted", c->root) : 0;
+        return errno == ENOSYS ? no_mount_api(e) : error_errnof(e, -errno, "root file system %s: propagation", c->root);
+    return 0;
+}
+
+int mounts_attach_root(Mounts *m, Error *e)
+{
+    struct mount_attr slave = {.propagation = MS_SLAVE}, own = {.propagation = MS_PRIVATE};
+    bool shared = !config_new(m->config, NS_MOUNT);
+    int r;
+
+    /* Nothing that is mounted here may reach the host; what the host unmounts must not be held here. */
+    if (!shared && mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &slave, sizeof(slave)) < 0)
+        return error_errnof(e, -errno, "cannot take the mounts of the container away from those of the host");
+    m->null = device_open_host("/dev/null", S_IFCHR, makedev(1, 3));
+    if (m->null < 0)
+        return error_errnof(e, m->null, "/dev/null of the host");
+    r = rootfs_attach(m->root, m->place);
+    fd_closep(&m->place);
+    /* What is attached to a mount that others share is shared, too: what is mounted in the container is not. */
+    if (r >= 0 && shared && mount_setattr(m->root, "", AT_EMPTY_PATH | AT_RECURSIVE, &own, sizeof(own)) < 0)
+        r = -errno;
+    return r < 0 ? error_errnof(e, r, "root file system %s: cannot be mounted", m->config->root) : 0;
 }
 
 static int set_attributes(int tree, const MountOptions *o)
@@ -403,27 +435,6 @@ static int change_one(Mounts *m, size_t i, Error *e)
     return 0;
 }
 
-/* A mount of cgroup2 in the host's cgroup namespace would be the same hierarchy, and give it the options of this mount (cgroup-v2.rst, "nsdelegate"). */
-static int clone_cgroups(const ConfigMount *c, Error *e)
-{
-    struct mount_attr attr = {.attr_set = c->options.attr_set & ~(uint64_t) MOUNT_ATTR_RDONLY};
-    _cleanup_close_ int top = cgroup_open_top(e), tree = -EBADF;
-
-    if (top < 0)
-        return top;
-    tree = mounts_clone(top, false);
-    if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-        return error_errnof(e, tree < 0 ? tree : -errno, "cannot mount cgroup2 on %s", c->destination);
-    return TAKE_FD(tree);
-}
-
-static int make_tree(const Mounts *m, const ConfigMount *c, Error *e)
-{
-    if ((streq(c->type, "cgroup") || streq(c->type, "cgroup2")) && !m->config->namespaces[NS_CGROUP].wanted)
-        return clone_cgroups(c, e);
-    return filesystem_make(c, m->config->mount_label, e);
-}
-
 /* What is to be masked there must be found even if somebody gives the directories of the root file system other names meanwhile. */
 static int keep(Mounts *m, const ConfigMount *c, int tree, Error *e)
 {
@@ -452,15 +463,13 @@ static bool read_only_late(const Mounts *m, size_t i)
 static int apply_one(Mounts *m, size_t i, Error *e)
 {
     const ConfigMount *c = &m->config->mounts[i];
-    _cleanup_close_ int tree = m->sources[i] >= 0 ? TAKE_FD(m->sources[i]) : make_tree(m, c, e), target = -EBADF;
+    _cleanup_close_ int tree = TAKE_FD(m->sources[i]), target = -EBADF;
     bool late = read_only_late(m, i);
     MountOptions options = c->options;
     mode_t mode = 0;
     bool has_mode;
     int r;
 
-    if (tree < 0)
-        return tree;
     has_mode = covered_mode(m, c, tree, &mode);
     target = open_target(m, c, tree, e);
     if (target < 0)

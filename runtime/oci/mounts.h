@@ -9,9 +9,10 @@
  *
  *     mounts_open_idmaps()    by the runtime, which may still make user namespaces
  *     devices_make()          by a privileged runtime, for a container with a user namespace, in which nobody can
- *     mounts_open_sources()   before the propagation of the host's mounts is changed; or earlier, by the runtime, when the container's user
- *                             namespace could not reach the sources
- *     mounts_open_root()      the bundle's root as a mount of its own, attached where it lies
+ *     mounts_open_root()      the bundle's root as a mount of its own
+ *     mounts_open_sources()   before the propagation of the host's mounts is changed; and earlier, by the runtime, when the container's user
+ *                             namespace could not reach what is bound: file systems are made `inside`
+ *     mounts_attach_root()    the root, where it lies; in a shared mount namespace all of it is seen there
  *     mounts_apply()          `mounts` of config.json in their order
  *     devices_apply()         /dev: nodes, links
  *     masks_apply()           masked and read-only paths
@@ -25,7 +26,8 @@ typedef struct Mounts {
     int bundle;        /* directory that relative paths of the configuration start from */
     bool shared_users; /* no new user namespace: mknod(2) works */
     int root;          /* of the container */
-    int *sources;      /* a detached tree for each bind mount and each with mapped owners, else -EBADF */
+    int place;         /* where it is attached */
+    int *sources;      /* a detached tree for each mount; -EBADF: not opened yet, or a remount */
     int *read_only;    /* mounts that mounts_seal() makes so, else -EBADF */
     int *idmaps;       /* a user namespace for each mount with mapped owners, else -EBADF */
     int null;          /* the host's /dev/null */
@@ -35,7 +37,8 @@ typedef struct Mounts {
 
 #define MOUNTS_INIT                                                                                                    \
     {                                                                                                                  \
-        .bundle = -EBADF, .root = -EBADF, .null = -EBADF, .nodes = -EBADF, .proc = -EBADF, .sys = -EBADF               \
+        .bundle = -EBADF, .root = -EBADF, .place = -EBADF, .null = -EBADF, .nodes = -EBADF, .proc = -EBADF,            \
+        .sys = -EBADF                                                                                                  \
     }
 
 /* Takes over the fd of the bundle. */
@@ -46,8 +49,9 @@ void mounts_close_sources(Mounts *m);
 
 int mounts_open_idmaps(Mounts *m, Error *e);
 int devices_make(Mounts *m, Error *e);
-int mounts_open_sources(Mounts *m, Error *e);
+int mounts_open_sources(Mounts *m, bool inside, Error *e);
 int mounts_open_root(Mounts *m, Error *e);
+int mounts_attach_root(Mounts *m, Error *e);
 int mounts_apply(Mounts *m, Error *e);
 int devices_apply(Mounts *m, Error *e);
 int masks_apply(Mounts *m, Error *e);

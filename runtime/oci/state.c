@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "runtime/base/fd.h"
@@ -117,10 +118,10 @@ int state_remove(int root, const char *id, Error *e)
 int state_save(int dir, const State *s, Error *e)
 {
     _cleanup_json_ json_t *o =
-        json_pack("{s:i, s:s, s:i, s:I, s:s, s:s, s:s*, s:s*, s:s, s:s, s:i, s:O*}", "version", 1, "id", s->id, "pid",
-                  (int) s->pid, "startTime", (json_int_t) s->start_time, "bundle", s->bundle, "rootfs", s->rootfs,
-                  "cgroup", s->cgroup, "unit", s->unit, "created", s->created, "ociVersion", s->version, "owner",
-                  (int) s->owner, "annotations", s->annotations);
+        json_pack("{s:i, s:s, s:i, s:I, s:s, s:s, s:s*, s:s*, s:s, s:s, s:i, s:I, s:O*}", "version", 1, "id", s->id,
+                  "pid", (int) s->pid, "startTime", (json_int_t) s->start_time, "bundle", s->bundle, "rootfs",
+                  s->rootfs, "cgroup", s->cgroup, "unit", s->unit, "created", s->created, "ociVersion", s->version,
+                  "owner", (int) s->owner, "rootMount", (json_int_t) s->root_mount, "annotations", s->annotations);
 
     if (!o)
         return error_setf(e, -EINVAL, "state of container \"%s\": a path is not valid UTF-8", s->id);
@@ -131,7 +132,7 @@ int state_load(int dir, State *ret, Error *e)
 {
     static const JsonAt at = {STATE_FILE, ""};
     _cleanup_json_ json_t *doc = NULL;
-    int64_t version, pid = 0, start = 0, owner = 0;
+    int64_t version, pid = 0, start = 0, owner = 0, mount = 0;
     State s = {};
     int r;
 
@@ -147,10 +148,12 @@ int state_load(int dir, State *ret, Error *e)
         (r = json_want(doc, at, "annotations", JSON_OBJECT, &s.annotations, e)) < 0 ||
         (r = json_need_integer(doc, at, "pid", 0, INT32_MAX, &pid, e)) < 0 ||
         (r = json_want_integer(doc, at, "startTime", 0, INT64_MAX, &start, e)) < 0 ||
+        (r = json_want_integer(doc, at, "rootMount", 0, INT64_MAX, &mount, e)) < 0 ||
         (r = json_want_integer(doc, at, "owner", 0, UINT32_MAX, &owner, e)) < 0)
         return r;
     s.pid = (pid_t) pid;
     s.start_time = (uint64_t) start;
+    s.root_mount = (uint64_t) mount;
     s.owner = (uid_t) owner;
     s.doc = TAKE_PTR(doc);
     *ret = s;
@@ -227,6 +230,21 @@ Status state_status(int dir, const State *s)
     if (faccessat(dir, "start", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return STATUS_CREATED;
     return frozen(s) ? STATUS_PAUSED : STATUS_RUNNING;
+}
+
+uint64_t state_mount(const State *s)
+{
+    struct statx st;
+
+    if (statx(AT_FDCWD, s->rootfs, 0, STATX_MNT_ID, &st) < 0 || !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+        return 0;
+    return st.stx_mnt_id;
+}
+
+void state_release_root(const State *s)
+{
+    if (s->root_mount && state_mount(s) == s->root_mount)
+        (void) umount2(s->rootfs, MNT_DETACH);
 }
 
 json_t *state_public(const State *s, const char *status)

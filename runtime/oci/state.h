@@ -4,7 +4,7 @@
 
 /* What is kept of a container between commands: a directory <root>/<id> with
  *
- *     state.json     {"version":1,"id":…,"pid":…,"startTime":…,"bundle":…,"rootfs":…,"cgroup":…,"unit":…,"created":…,"owner":…}
+ *     state.json     {"version":1,"id":…,"pid":…,"startTime":…,"bundle":…,"rootfs":…,"cgroup":…,"unit":…,"created":…,"owner":…,"rootMount":…}
  *     config.json    a copy of the bundle's, as it was when the container was created
  *     start          the socket that the created process waits at; gone once it was started
  *
@@ -38,6 +38,7 @@ typedef struct State {
     json_t *annotations;
     pid_t pid; /* 0: not there yet */
     uint64_t start_time;
+    uint64_t root_mount; /* id of a mount in the runtime's own mount namespace that goes with the container; 0: none */
     uid_t owner;
 } State;
 
@@ -60,6 +61,11 @@ void state_done(State *s);
 /* A pidfd of the container's first process if it is still the one that was recorded and no zombie, else -ESRCH. */
 int state_pidfd(const State *s);
 Status state_status(int dir, const State *s);
+
+/* For a container without a mount namespace of its own: the id of the mount that lies where its root is (0: none), and the end of that mount with all below it,
+ * if it is still the one that was recorded. */
+uint64_t state_mount(const State *s);
+void state_release_root(const State *s);
 
 /* The state as hooks and `state` get it. The caller releases. */
 json_t *state_public(const State *s, const char *status);

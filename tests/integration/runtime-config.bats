@@ -339,8 +339,75 @@ touch: /b/x: Read-only file system
     kill "$holder"
     [ "$status" -eq 0 ]
     [ "$output" = marker ]
-    config '.mounts = [{destination: "/t", type: "tmpfs", source: "t"}]'
-    refused "need a new mount namespace"
+}
+
+@test "what is mounted in a mount namespace that was joined is not in the host's" {
+    unshare --mount --propagation private sh -c 'echo $$ >"$1" && exec sleep 1000' - "$BATS_TEST_TMPDIR/holder" >/dev/null 2>&1 3>&- &
+    await test -s "$BATS_TEST_TMPDIR/holder"
+    holder=$(cat "$BATS_TEST_TMPDIR/holder")
+    config '.linux.namespaces = [{type: "mount", path: "/proc/\($pid)/ns/mnt"}] | del(.hostname, .linux.resources) | .root.readonly = true
+        | .mounts += [{destination: "/tmp", type: "tmpfs", source: "t"}]' --argjson pid "$holder"
+    script 'readlink /proc/self/ns/mnt; grep -c " /tmp " /proc/self/mountinfo; mkdir /x 2>&1; sleep 1000'
+    moss run --detach --bundle "$bundle" "$id" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1
+    run moss exec "$id" mkdir /tmp/seen
+    [ "$status" -eq 0 ]
+    [ ! -e "$bundle/rootfs/tmp/seen" ]
+    expected="$(readlink "/proc/$holder/ns/mnt")
+1
+mkdir: can't create directory '/x': Read-only file system"
+    await test "$(cat "$BATS_TEST_TMPDIR/out")" = "$expected"
+    moss delete --force "$id"
+    kill "$holder"
+}
+
+# in_copy SCRIPT: with the functions of this file, in a copy of the host's mount namespace.
+in_copy() {
+    run unshare --mount --propagation private bash -euc "$(declare -f moss in_root)
+        runtime=$runtime containers=$containers bundle=$bundle id=$id
+        $1" </dev/null
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
+in_root() {
+    grep -c " $bundle/rootfs" /proc/self/mountinfo || true
+}
+
+@test "a container without a mount namespace of its own has its mounts in the runtime's, and takes them along" {
+    config '.linux.namespaces = [] | del(.hostname, .linux.resources) | .mounts += [{destination: "/tmp", type: "tmpfs", source: "t"}]'
+    script 'test -e /bin/busybox; grep -c " /tmp " /proc/self/mountinfo'
+    in_copy 'moss run --bundle "$bundle" "$id"; in_root'
+    [ "$output" = "1
+0" ]
+    program sleep 1000
+    in_copy 'moss create --bundle "$bundle" "$id" >/dev/null 2>&1
+        [ "$(in_root)" -gt 5 ]; moss start "$id"; moss exec "$id" ls /; moss delete --force "$id"; in_root'
+    [[ $output == *busybox*0 || $output == *bin*0 ]]
+    program /none
+    in_copy '! moss run --bundle "$bundle" "$id"; in_root'
+    [[ $output == *"no such file or directory"*0 ]]
+}
+
+@test "what lies on a container's root and is not its own stays there" {
+    config '.linux.namespaces = [] | del(.hostname, .linux.resources)'
+    program true
+    in_copy 'mount --bind "$bundle/rootfs" "$bundle/rootfs"; moss run --bundle "$bundle" "$id"; in_root
+        moss create --bundle "$bundle" "$id" >/dev/null 2>&1; umount --lazy "$bundle/rootfs"; moss delete --force "$id"; in_root'
+    [ "$output" = "1
+1" ]
+}
+
+@test "mountinfo has the mounts in the order of config.json" {
+    config '.mounts += [{destination: "/tmp/1", type: "tmpfs", source: "t"}, {destination: "/tmp/2", source: "/etc", options: ["rbind"]},
+        {destination: "/tmp/3", type: "tmpfs", source: "t"}, {destination: "/tmp/4", source: "/etc/passwd", options: ["bind", "ro"]}]'
+    script 'while read -r _ _ _ _ at _; do case $at in / | /proc | /dev | /tmp/?) echo $at ;; esac; done </proc/self/mountinfo'
+    expect "/
+/proc
+/dev
+/tmp/1
+/tmp/2
+/tmp/3
+/tmp/4"
 }
 
 @test "a user namespace is joined by path, with maps that say nothing new" {
