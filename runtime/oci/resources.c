@@ -209,7 +209,8 @@ static int need(const ContainerCgroup *g, const char *controller, const char *li
         r = at < 0 ? at : cgroup_set(at, "cgroup.subtree_control", word, NULL);
     }
     if (!cgroup_has(g->fd, controller))
-        return error_setf(e, -EOPNOTSUPP, AT ".%s: cgroup v2 controller \"%s\" is not available for cgroup /%s", limit,
+        return error_setf(e, -EOPNOTSUPP,
+                          AT ".%s: the requested cgroup controller `%s` is not available for cgroup /%s", limit,
                           controller, g->path);
     return 0;
 }
@@ -420,6 +421,9 @@ static int apply_unified(const ContainerCgroup *g, const json_t *o, Error *e)
         char limit[300];
         int r;
 
+        if (!strchr(key, '.'))
+            return error_setf(e, -EINVAL, AT ".unified: the specified key has not the form CONTROLLER.VALUE `%.256s`",
+                              key);
         snprintf(limit, sizeof(limit), "unified.%.256s", key);
         if (!json_is_string(v) || !is_limit_file(key))
             return error_setf(e, -EINVAL, AT ".%s: is no file of a controller with a string for its value", limit);

@@ -290,7 +290,7 @@ later"
         moss update --pids-limit 30 "$id"
         [ "$(cat "$(unified)/moss/$id/pids.max")" = 30 ]
     else
-        refused 'linux.resources.memory.limit: cgroup v2 controller "memory" is not available'
+        refused 'linux.resources.memory.limit: the requested cgroup controller `memory` is not available'
     fi
     config '.linux.resources = {memory: {limit: -1}, pids: {limit: -1}}'
     program true
