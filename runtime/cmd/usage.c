@@ -146,4 +146,6 @@ void cmd_version(void)
 
     printf("moss-runtime version " MOSS_VERSION "\ncommit: " MOSS_COMMIT "\nspec: " SPEC_VERSION "\n");
     printf("libseccomp: %u.%u.%u\n", v->major, v->minor, v->micro);
+    /* in the words of crun, for what looks for them; criu is a program that may be there or not */
+    printf("+SYSTEMD +SELINUX +APPARMOR +CAP +SECCOMP +EBPF\n");
 }

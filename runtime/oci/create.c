@@ -50,10 +50,10 @@ typedef struct Creation {
     Spawned child;
     int console; /* our end where the terminal comes to us */
     Relay relay;
-    char *notify_source; /* of a mount */
-    bool notifies;       /* a service manager waits until it is ready */
-    bool made;           /* the state directory is ours to remove */
-    bool at_once;        /* the process need not wait between READY and GO */
+    NotifyNames names; /* of its notification socket */
+    bool notifies;     /* a service manager waits until it is ready */
+    bool made;         /* the state directory is ours to remove */
+    bool at_once;      /* the process need not wait between READY and GO */
 } Creation;
 
 #define CREATION_INIT                                                                                                  \
@@ -103,7 +103,8 @@ static void creation_done(Creation *c)
     free(c->rootfs_path);
     free(c->bundle_path);
     config_free(c->config);
-    free(c->notify_source);
+    free(c->names.source);
+    free(c->names.variable);
 }
 
 int container_take_fds(unsigned *preserve_fds, Error *e)
@@ -358,6 +359,8 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
     c->dir = state_create(c->rt->root, id, e);
     if (c->dir < 0)
         return c->dir;
+    if (mounts_here(c->config))
+        c->root_before = state_mount(&c->launch.state);
     c->made = true;
     if ((r = file_write_at(c->dir, "config.json", c->config->text, strlen(c->config->text), 0600, 0)) < 0)
         return error_errnof(e, r, "state of container \"%s\"", id);
@@ -365,7 +368,7 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
         return r;
     if (kept_agent(c->config) && (r = keep_agent(c, e)) < 0)
         return r;
-    if (c->notifies && (r = notify_prepare(c->config, c->dir, &c->notify_source, e)) < 0)
+    if (c->notifies && (r = notify_prepare(c->config, c->dir, c->rt->notify_socket, &c->names, e)) < 0)
         return r;
     c->launch.preserve_fds = c->options->caller.preserve_fds;
     c->launch.new_keyring = !c->options->keep_keyring;
@@ -376,7 +379,7 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
         r = mounts_open_idmaps(&c->launch.mounts, e);
     if (r >= 0 && c->config->namespaces[NS_USER].wanted && geteuid() == 0 &&
         (r = devices_make(&c->launch.mounts, e)) >= 0)
-        r = mounts_open_sources(&c->launch.mounts, e);
+        r = mounts_open_sources(&c->launch.mounts, false, e);
     return r;
 }
 
@@ -501,12 +504,12 @@ static int build(Creation *c, Error *e)
     if (c->at_once && (r = sync_send_early_go(c->child.sync, c->child.pid, e)) < 0)
         return r;
     r = expect(c, SYNC_READY, e);
-    if (r >= 0 && c->options->caller.pidfd_socket)
-        r = handover_pidfd(c->options->caller.pidfd_socket, c->child.pidfd, e);
-    if (r < 0)
     note_root(c);
     if (r >= 0 && state->root_mount)
         r = state_save(c->dir, state, e);
+    if (r >= 0 && c->options->caller.pidfd_socket)
+        r = handover_pidfd(c->options->caller.pidfd_socket, c->child.pidfd, e);
+    if (r < 0)
         return r;
     return c->options->caller.pid_file ? container_write_pid_file(c->options->caller.pid_file, c->child.pid, e) : 0;
 }
@@ -562,10 +565,10 @@ static int collect(Creation *c, Error *e)
     if (r < 0)
         return r;
     resctrl_release(&c->config->rdt, c->launch.state.id);
+    state_release_root(&c->launch.state);
     r = state_remove(c->rt->root, c->launch.state.id, e);
     if (r < 0)
         return r;
-    state_release_root(&c->launch.state);
     c->made = false;
     r = hooks_run(c->config, HOOK_POSTSTOP, &c->launch.state, "stopped", e);
     return r < 0 ? r : wait_status_code(status);
@@ -602,8 +605,10 @@ int container_run(const Runtime *rt, const char *id, const CreateOptions *o, Err
         return r;
     if (o->caller.detach && c.console >= 0)
         return error_setf(e, -EINVAL, "process.terminal: needs --console-socket, as nobody attends to the terminal");
-    if ((r = relay_open(c.dir, rt->notify_socket, &c.launch.state, &c.relay, e)) < 0 || (r = build(&c, e)) < 0 ||
-        (r = start(&c, e)) < 0)
+    if ((r = relay_open(c.dir, rt->notify_socket, &c.launch.state, &c.relay, e)) < 0)
+        return r;
+    c.relay.attended = !o->caller.detach;
+    if ((r = build(&c, e)) < 0 || (r = start(&c, e)) < 0)
         return r;
     if (!o->caller.detach)
         return attend(&c, e);

@@ -13,6 +13,7 @@
 #include "kept.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/socket.h"
+#include "runtime/base/strbuf.h"
 #include "runtime/box/cgroup.h"
 
 #define DIRECTORY "notify"
@@ -26,7 +27,7 @@
 
 /* ---- the container's end ---- */
 
-static int add_variable(ConfigProcess *p)
+static int add_variable(ConfigProcess *p, const char *variable)
 {
     size_t n = 0;
     const char **env;
@@ -36,13 +37,13 @@ static int add_variable(ConfigProcess *p)
     env = realloc(p->env, (n + 2) * sizeof(*env));
     if (!env)
         return -ENOMEM;
-    env[n] = VARIABLE INSIDE "/" SOCKET;
+    env[n] = variable;
     env[n + 1] = NULL;
     p->env = env;
     return 0;
 }
 
-static int add_mount(Config *c, const char *source)
+static int add_mount(Config *c, const char *source, const char *inside)
 {
     static const char *const options[] = {"bind", "ro", "nosuid", "nodev", "noexec", NULL};
     ConfigMount *mounts = realloc(c->mounts, (c->n_mounts + 1) * sizeof(*mounts));
@@ -50,7 +51,7 @@ static int add_mount(Config *c, const char *source)
     if (!mounts)
         return -ENOMEM;
     c->mounts = mounts;
-    mounts[c->n_mounts] = (ConfigMount){.destination = INSIDE, .source = source, .type = "bind"};
+    mounts[c->n_mounts] = (ConfigMount){.destination = inside, .source = source, .type = "bind"};
     return mount_options_parse(options, &mounts[c->n_mounts++].options);
 }
 
@@ -62,8 +63,21 @@ static bool wants_none(const Config *c)
     return kept_agent(c) || !config_new(c, NS_MOUNT);
 }
 
-int notify_prepare(Config *c, int dir, char **ret_source, Error *e)
+/* The place has the name of the manager's socket, as with crun, unless that lies in a directory that is bound there, where a name of the host's may be taken. */
+static const char *place_inside(const Config *c, const char *host)
 {
+    for (size_t i = 0; i < c->n_mounts; i++) {
+        const char *rest = c->mounts[i].options.bind ? startswith(host, c->mounts[i].destination) : NULL;
+
+        if (rest && (*rest == '/' || *rest == '\0' || rest[-1] == '/'))
+            return INSIDE;
+    }
+    return host[0] == '/' && host[1] ? host : INSIDE;
+}
+
+int notify_prepare(Config *c, int dir, const char *host, NotifyNames *ret, Error *e)
+{
+    const char *inside = place_inside(c, host);
     char link[FD_PATH_MAX], path[4096];
     ssize_t n;
 
@@ -73,8 +87,10 @@ int notify_prepare(Config *c, int dir, char **ret_source, Error *e)
     if (n < 0 || mkdirat(dir, DIRECTORY, 0755) < 0 || fchmodat(dir, DIRECTORY, 0755, 0) < 0)
         return error_errnof(e, -errno, "directory of the container's notification socket");
     memcpy(path + n, "/" DIRECTORY, sizeof("/" DIRECTORY));
-    *ret_source = strdup(path);
-    if (!*ret_source || add_mount(c, *ret_source) < 0 || add_variable(&c->process) < 0)
+    ret->source = strdup(path);
+    ret->variable = xasprintf(VARIABLE "%s/" SOCKET, inside);
+    if (!ret->source || !ret->variable || add_mount(c, ret->source, inside) < 0 ||
+        add_variable(&c->process, ret->variable) < 0)
         return error_errnof(e, -ENOMEM, "the container's notification socket");
     return 0;
 }
@@ -127,7 +143,8 @@ int relay_open(int dir, const char *host, const State *state, Relay *ret, Error 
     if (at < 0)
         return errno == ENOENT ? 0 : error_errnof(e, -errno, "the container's notification socket");
     r.out = connect_manager(host, e);
-    if (r.out < 0)
+    if (r.out < 0 && r.out != -ENOENT &&
+        r.out != -ECONNREFUSED) /* what is inherited from a session may be out of date */
         return r.out;
     r.in = socket_receive_at(at, SOCKET);
     if (r.in < 0)
@@ -200,6 +217,8 @@ static size_t receive(const Relay *r, char text[static DATAGRAM_MAX + 1])
 
 static int tell(const Relay *r, const char *text, Error *e)
 {
+    if (r->out < 0)
+        return 0;
     return send(r->out, text, strlen(text), MSG_NOSIGNAL) < 0 ? error_errnof(e, -errno, "the service manager") : 0;
 }
 
@@ -231,10 +250,11 @@ int relay_serve(Relay *r, Error *e)
     if (k < 0 || !ready)
         return k;
     snprintf(text, sizeof(text), "MAINPID=%d\nREADY=1", (int) r->state->pid);
-    k = tell(r, text, e);
+    k = tell(r, r->attended ? "READY=1" : text, e);
     if (k < 0)
         return k;
-    await_manager(r->out);
+    if (r->out >= 0)
+        await_manager(r->out);
     return 1;
 }
 

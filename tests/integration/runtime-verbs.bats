@@ -525,12 +525,12 @@ managed() {
 
 # heard LINES: that is all that the manager was told.
 heard() {
-    [ "$(grep -v '^\[' "$told")" = "$1" ] || { cat "$told"; false; }
+    [ "$(tr -d '\0' <"$told" | grep -v '^\[')" = "$1" ] || { cat "$told"; false; }
 }
 
 @test "start waits until the container is ready and tells the service manager, and only that" {
     manager
-    script '(echo "$NOTIFY_SOCKET [$LISTEN_FDS]"; touch /run/notify/x) >/tmp/said 2>&1; notify "MAINPID=1" "WATCHDOG=1" "FDSTORE=1
+    script '(echo "$NOTIFY_SOCKET [$LISTEN_FDS]"; touch "${NOTIFY_SOCKET%/*}/x") >/tmp/said 2>&1; notify "MAINPID=1" "WATCHDOG=1" "FDSTORE=1
 STATUS=a	b
 X=1" "XREADY=1" "READY=1x"; until [ -e /tmp/go ]; do sleep 0.01; done; notify "READY=1
 STATUS=done" ""; exec sleep 1000'
@@ -553,8 +553,8 @@ MAINPID=$(moss state "$id" | jq .pid)
 READY=1
 BARRIER=1"
     [ "$(status)" = running ]
-    [ "$(cat "$bundle/rootfs/tmp/said")" = "/run/notify/notify.sock []
-touch: /run/notify/x: Read-only file system" ]
+    [ "$(cat "$bundle/rootfs/tmp/said")" = "$manager/notify.sock []
+touch: $manager/x: Read-only file system" ]
     kill "$outsider" "$manager_pid"
 }
 
@@ -572,7 +572,8 @@ touch: /run/notify/x: Read-only file system" ]
     : >"$told"
     run managed run --bundle "$bundle" "$id"
     [ "$status" -eq 3 ]
-    grep -q READY=1 "$told"
+    heard "READY=1
+BARRIER=1" # of the process that the manager has started
     kill "$manager_pid"
 }
 
@@ -590,18 +591,37 @@ BARRIER=1"
     kill "$manager_pid"
 }
 
-@test "a container whose engine listens keeps its own notification socket, and a manager that is not there is an error" {
+@test "the notification socket of a container is not put among what is bound from the host" {
+    manager
+    config '.mounts += [{destination: $dir, source: $dir, options: ["bind"]}]' --arg dir "$BATS_TEST_TMPDIR"
+    script 'echo "$NOTIFY_SOCKET"; notify READY=1'
+    run managed run --bundle "$bundle" "$id"
+    [ "$(cat "$BATS_TEST_TMPDIR/out")" = /run/notify/notify.sock ]
+    heard "READY=1
+BARRIER=1"
+    kill "$manager_pid"
+}
+
+@test "a container whose engine listens keeps its own notification socket, and a manager that is not there is no error" {
     manager
     config '.process.env += ["NOTIFY_SOCKET=/mine"]'
-    script 'echo "$NOTIFY_SOCKET"; ls /run/notify 2>&1'
+    script 'echo "$NOTIFY_SOCKET"; ls "$1" 2>&1'
+    config '.process.args += ["-", $manager]' --arg manager "$manager"
     run managed run --bundle "$bundle" "$id"
     [ "$(head -n 1 "$BATS_TEST_TMPDIR/out")" = /mine ]
     grep -q "No such file" "$BATS_TEST_TMPDIR/out"
     heard ""
     kill "$manager_pid"
     config '.process.env -= ["NOTIFY_SOCKET=/mine"]'
-    manager=$host/nobody
+    script 'notify READY=1 && echo said'
+    manager=/gone/nobody
+    run managed run --bundle "$bundle" "$id"
+    [ "$status" -eq 0 ]
+    [ "$(cat "$BATS_TEST_TMPDIR/out")" = said ]
+    managed run --detach --bundle "$bundle" "$id"
+    await moss delete "$id"
+    manager=nowhere
     run managed run --bundle "$bundle" "$id"
     [ "$status" -eq 1 ]
-    grep -q "NOTIFY_SOCKET=$manager: No such file or directory" "$BATS_TEST_TMPDIR/out"
+    grep -q "NOTIFY_SOCKET=nowhere: is no socket that can be reached" "$BATS_TEST_TMPDIR/out"
 }
