@@ -55,7 +55,7 @@ static int parse(Options *o, int argc, char **argv, Error *e)
     };
     int c, r;
 
-    while ((c = getopt_long(argc, argv, "+b:f:d", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "b:f:d", options, NULL)) != -1) {
         r = one_option(o, c, argc, argv, e);
         if (r < 0)
             return r;

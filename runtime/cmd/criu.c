@@ -129,7 +129,7 @@ static int parse(Options *o, int argc, char **argv, Error *e)
     for (size_t i = 0; i < ARRAY_SIZE(table); i++)
         if (!table[i].verb || table[i].verb == (o->restore ? 'r' : 'c'))
             options[n++] = table[i].option;
-    while ((c = getopt_long(argc, argv, o->restore ? "+b:d" : "+", options, NULL)) != -1)
+    while ((c = getopt_long(argc, argv, o->restore ? "b:d" : "", options, NULL)) != -1)
         if ((r = one_option(o, c, argc, argv, e)) < 0)
             return r;
     return cmd_id(argc, argv, &o->id, e);

@@ -21,7 +21,7 @@ static int parse(Options *o, int argc, char **argv, Error *e)
         {"stats", no_argument, NULL, 's'}, {"interval", required_argument, NULL, 'i'}, {}};
     int c, r;
 
-    while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (c != 's' && c != 'i')
             return cmd_bad_option(argc, argv, e);
         o->once = o->once || c == 's';

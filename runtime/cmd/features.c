@@ -83,7 +83,7 @@ int verb_features(Cli *cli _unused_, int argc, char **argv, Error *e)
     static const struct option options[] = {{}};
     static const char *const unsafe[] = {"org.systemd.property.", "run.oci.systemd.subgroup", CONFIG_KEEP_GROUPS};
 
-    if (getopt_long(argc, argv, "+", options, NULL) != -1 || argc != optind)
+    if (getopt_long(argc, argv, "", options, NULL) != -1 || argc != optind)
         return cmd_bad_option(argc, argv, e);
     return cmd_print(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "ociVersionMin", "1.0.0", "ociVersionMax",
                                "1.3.0", "hooks", names(hook_names, HOOK_MAX), "mountOptions", mount_options(), "linux",

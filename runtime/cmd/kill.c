@@ -86,7 +86,7 @@ int verb_kill(Cli *cli, int argc, char **argv, Error *e)
     Deed d = {.signal = SIGTERM};
     int c, r;
 
-    while ((c = getopt_long(argc, argv, "+ar", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "ar", options, NULL)) != -1) {
         if (c != 'a' && c != 'r')
             return cmd_bad_option(argc, argv, e);
         d.all = d.all || c == 'a';
@@ -106,7 +106,7 @@ int verb_delete(Cli *cli, int argc, char **argv, Error *e)
     const char *id;
     int c, r;
 
-    while ((c = getopt_long(argc, argv, "+fr", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "fr", options, NULL)) != -1) {
         if (c != 'f' && c != 'r')
             return cmd_bad_option(argc, argv, e);
         d.force = d.force || c == 'f';

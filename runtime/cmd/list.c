@@ -88,7 +88,7 @@ int verb_list(Cli *cli, int argc, char **argv, Error *e)
     size_t i;
     int c, r;
 
-    while ((c = getopt_long(argc, argv, "+f:q", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "f:q", options, NULL)) != -1) {
         if (c != 'f' && c != 'q')
             return cmd_bad_option(argc, argv, e);
         quiet = quiet || c == 'q';

@@ -69,7 +69,7 @@ int verb_spec(Cli *cli _unused_, int argc, char **argv, Error *e)
     bool rootless = false;
     int c, r;
 
-    while ((c = getopt_long(argc, argv, "+b:", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "b:", options, NULL)) != -1) {
         if (c != 'b' && c != 'r')
             return cmd_bad_option(argc, argv, e);
         rootless = rootless || c == 'r';

@@ -12,7 +12,7 @@ static int with_id(Cli *cli, int argc, char **argv, int (*act)(const Runtime *rt
     Runtime rt;
     int r;
 
-    if (getopt_long(argc, argv, "+", options, NULL) != -1)
+    if (getopt_long(argc, argv, "", options, NULL) != -1)
         return cmd_bad_option(argc, argv, e);
     if ((r = cmd_id(argc, argv, &id, e)) < 0 || (r = cmd_runtime(cli, &rt, e)) < 0)
         return r;

@@ -124,7 +124,7 @@ static int parse(int argc, char **argv, Changes *ret, Error *e)
     options[ARRAY_SIZE(limits) + 1] = (struct option){"l3-cache-schema", required_argument, NULL, 'l'};
     options[ARRAY_SIZE(limits) + 2] = (struct option){"mem-bw-schema", required_argument, NULL, 'm'};
     ret->resources = json_object();
-    while ((c = getopt_long(argc, argv, "+r:", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "r:", options, NULL)) != -1) {
         if (c == 'r')
             file = optarg;
         else if (c == 'l')

@@ -232,7 +232,7 @@ ran"
             run moss update "$option" "$value" "$id"
             [ "$value" != -1 ] || continue
             [ "$status" -eq 1 ]
-            [[ $output == *"controller \"$controller\" is not available"* ]]
+            [[ $output == *"controller \`$controller\` is not available"* ]]
         fi
     done <<'END'
 --memory 64M memory memory.max 67108864
@@ -487,6 +487,22 @@ four" ]
     run env -u LISTEN_PID LISTEN_FDS=1 "$runtime" --root "$containers" run --bundle "$bundle" "$id" </dev/null 3<<<three
     [ "$output" = "three
 1 1" ]
+}
+
+@test "options may follow the id, but for exec and ps, where they are of another program" {
+    program sleep 1000
+    moss create "$id" --bundle "$bundle" --pid-file "$BATS_TEST_TMPDIR/pid" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1
+    [ "$(cat "$BATS_TEST_TMPDIR/pid")" = "$(moss state "$id" | jq .pid)" ]
+    moss start "$id"
+    [ "$(moss exec "$id" echo --cwd -d)" = "--cwd -d" ]
+    run moss ps "$id" -o pid,comm
+    [ "$status" -eq 0 ]
+    moss events "$id" --stats | jq -e '.type == "stats"'
+    moss kill "$id" KILL --all
+    await_status stopped
+    moss delete "$id" --force
+    program true
+    moss run "$id" --bundle "$bundle"
 }
 
 @test "--config names another configuration, --regex the containers that match" {
