@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/mount.h>
 
+#include "kept.h"
 #include "placement.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
@@ -311,8 +312,6 @@ static int parse_strings(const json_t *o, JsonAt at, ConfigProcess *p, Error *e)
     if (r < 0)
         return r;
     drop_repeated(p->env);
-    if (!p->args || !p->args[0] || !*p->args[0])
-        return error_setf(e, -EINVAL, "%s: process.args: must name a program", at.file);
     if (p->cwd[0] != '/')
         return error_setf(e, -EINVAL, "%s: process.cwd: \"%s\" is not an absolute path", at.file, p->cwd);
     if (p->apparmor && !*p->apparmor)
@@ -341,12 +340,19 @@ static int process_members(const json_t *o, JsonAt at, ConfigProcess *p, Error *
     return 0;
 }
 
+static int check_args(const ConfigProcess *p, const char *file, Error *e)
+{
+    if (!p->args || !p->args[0] || !*p->args[0])
+        return error_setf(e, -EINVAL, "%s: process.args: must name a program", file);
+    return 0;
+}
+
 int config_process_parse(const json_t *o, const char *file, ConfigProcess *ret, Error *e)
 {
     _cleanup_(config_process_done) ConfigProcess p = {};
     int r = process_members(o, (JsonAt){file, "process"}, &p, e);
 
-    if (r < 0)
+    if ((r = process_members(o, (JsonAt){file, "process"}, &p, e)) < 0 || (r = check_args(&p, file, e)) < 0)
         return r;
     *ret = p;
     p = (ConfigProcess){};
@@ -390,7 +396,8 @@ static int parse_top(const json_t *doc, Config *c, Error *e)
         (r = parse_annotations(doc, c, e)) < 0 || (r = json_want(doc, at, "process", JSON_OBJECT, &process, e)) < 0)
         return r;
     c->has_process = process != NULL;
-    if (process && (r = config_process_parse(process, CONFIG_FILE, &c->process, e)) < 0)
+    if (process && ((r = process_members(process, (JsonAt){CONFIG_FILE, "process"}, &c->process, e)) < 0 ||
+                    (!kept_agent(c) && (r = check_args(&c->process, CONFIG_FILE, e)) < 0)))
         return r;
     c->process.keep_groups = streq_ptr(json_string_value(json_object_get(c->annotations, CONFIG_KEEP_GROUPS)), "1");
     if (c->hostname && !*c->hostname)

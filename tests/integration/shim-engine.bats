@@ -120,6 +120,12 @@ pid() { engine state "$id" | jq .pid; }
     [ "$(state state)" = STEADY ]
 }
 
+@test "config.json need not name a program, as agent.json does" {
+    config 'del(.process.args)'
+    start
+    [ "$(engine exec "$id" /usr/bin/busybox echo works)" = works ]
+}
+
 @test "stop as engines do it: SIGTERM reaches the agent, and the container ends with the agent's exit status" {
     start
     agent=$(state pid)
