@@ -9,7 +9,7 @@
 typedef struct Options {
     CreateOptions create;
     bool run;
-    const char *id;
+    const char *id, *config;
 } Options;
 
 enum {
@@ -25,7 +25,7 @@ static int one_option(Options *o, int c, int argc, char **argv, Error *e)
         o->create.bundle = optarg;
         return 0;
     case 'f':
-        o->create.config = optarg;
+        o->config = optarg;
         return 0;
     case OPTION_NO_PIVOT:
         o->create.no_pivot = true;
@@ -91,6 +91,9 @@ static int create_or_run(Cli *cli, Options *o, int argc, char **argv, Error *e)
 
     if ((r = parse(o, argc, argv, e)) < 0 || (r = check_driver(cli, e)) < 0 || (r = guard_self(cli->argv, e)) < 0)
         return r;
+    if (o->config &&
+        (r = config_load(AT_FDCWD, o->config, &o->create.config, e)) < 0) /* it may be an fd of the caller's */
+        return error_wrapf(e, r, "--config %s", o->config);
     o->create.listen_fds = listen_fds();
     o->create.caller.preserve_fds += o->create.listen_fds;
     if ((r = container_take_fds(&o->create.caller.preserve_fds, e)) < 0 || (r = cmd_runtime(cli, &rt, e)) < 0)

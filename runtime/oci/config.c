@@ -350,7 +350,7 @@ static int check_args(const ConfigProcess *p, const char *file, Error *e)
 int config_process_parse(const json_t *o, const char *file, ConfigProcess *ret, Error *e)
 {
     _cleanup_(config_process_done) ConfigProcess p = {};
-    int r = process_members(o, (JsonAt){file, "process"}, &p, e);
+    int r;
 
     if ((r = process_members(o, (JsonAt){file, "process"}, &p, e)) < 0 || (r = check_args(&p, file, e)) < 0)
         return r;

@@ -34,7 +34,7 @@ typedef struct Caller {
 typedef struct CreateOptions {
     Caller caller;
     const char *bundle;  /* NULL: the current directory */
-    const char *config;  /* NULL: config.json of the bundle; else relative to the current directory */
+    Config *config;      /* taken over; NULL: config.json of the bundle */
     unsigned listen_fds; /* the first of the preserved, to be told of in the environment */
     bool keep_keyring;   /* --no-new-keyring */
     bool no_pivot;       /* see mounts_cover_root() */

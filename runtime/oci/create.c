@@ -225,15 +225,14 @@ static int tell_listen_fds(Config *config, unsigned n, Error *e)
 
 static int read_bundle(Creation *c, const char *id, Error *e)
 {
-    const char *bundle = c->options->bundle ? c->options->bundle : ".", *config = c->options->config;
+    const char *bundle = c->options->bundle ? c->options->bundle : ".";
     int r;
 
     c->bundle = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (c->bundle < 0)
         return error_errnof(e, -errno, "--bundle %s", bundle);
-    r = config ? config_load(AT_FDCWD, config, &c->config, e) : config_load(c->bundle, "config.json", &c->config, e);
-    if (r < 0)
-        return error_wrapf(e, r, config ? "--config %s" : "bundle %s", config ? config : bundle);
+    if (!c->config && (r = config_load(c->bundle, "config.json", &c->config, e)) < 0)
+        return error_wrapf(e, r, "bundle %s", bundle);
     if (!c->config->has_process)
         return error_setf(e, -EINVAL, "bundle %s: config.json: process: is missing", bundle);
     if (c->options->listen_fds && (r = tell_listen_fds(c->config, c->options->listen_fds, e)) < 0)
@@ -528,6 +527,7 @@ int container_create(const Runtime *rt, const char *id, const CreateOptions *o, 
 
     c.rt = rt;
     c.options = o;
+    c.config = o->config;
     c.notifies = rt->notify_socket && *rt->notify_socket;
     if ((r = prepare(&c, id, false, e)) < 0 || (r = build(&c, e)) < 0 || (r = go(&c, e)) < 0)
         return r;
@@ -597,6 +597,7 @@ int container_run(const Runtime *rt, const char *id, const CreateOptions *o, Err
 
     c.rt = rt;
     c.options = o;
+    c.config = o->config;
     c.notifies = rt->notify_socket && *rt->notify_socket;
     c.at_once = !o->caller.pid_file && !o->caller.pidfd_socket;
     if (!o->caller.detach && (r = console_block_signals()) < 0)

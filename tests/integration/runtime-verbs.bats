@@ -513,7 +513,9 @@ four" ]
         bundle_of "$name"
         moss create --bundle "$bundle" --config "$name.json" "$name" </dev/null >out 2>&1
     done
-    [ "$(moss list --quiet | tr '\n' ' ')" = "$id-a $id-b $id-c " ]
+    moss create --bundle "$bundle" --config <(jq ".linux.cgroupsPath += \"d\"" "$id-c.json") "$id-d" </dev/null >out 2>&1 # a pipe
+    [ "$(moss list --quiet | tr '\n' ' ')" = "$id-a $id-b $id-c $id-d " ]
+    moss delete --force "$id-d"
     moss kill --regex "^$id-[ab]\$" KILL
     for name in "$id-a" "$id-b"; do
         until [ "$(moss state "$name" | jq -r .status)" = stopped ]; do sleep 0.02; done
