@@ -9,15 +9,24 @@ setup_file() { shim_setup_file; }
 setup() {
     [ "$(id -u)" = 0 ] || skip 'needs root'
     LOADER=
+    health good
     shim_setup
     with '.state.policy = "restore"'
     swaps=0
 }
 teardown() { shim_teardown; }
 
-hostile() { # mode
+health() { # mode
     mkdir -p "$BATS_TEST_TMPDIR/layer-$1/opt"
+    printf '#!/bin/sh\nexit 0\n' >"$BATS_TEST_TMPDIR/layer-$1/opt/health"
+    chmod 755 "$BATS_TEST_TMPDIR/layer-$1/opt/health"
+}
+hostile() { # mode
+    health "$1"
     cp "$MOSS_BUILD/helpers/tracer" "$BATS_TEST_TMPDIR/layer-$1/opt/"
+    # It may remove its programs.
+    mkdir -p "$BATS_TEST_TMPDIR/layer-$1/usr/bin"
+    chown -R 1000:1000 "$BATS_TEST_TMPDIR/layer-$1/opt" "$BATS_TEST_TMPDIR/layer-$1/usr/bin"
     PROGRAM=../../fault/hostile.py generation "$1"
 }
 
@@ -40,8 +49,20 @@ refuses() { # mode, reason
     [ "$status" = 3 ]
     [ "$(jq -r .outcome <<<"$output")" = rolled_back ]
     [[ $(jq -r .reason <<<"$output") =~ $2 ]]
+    did "$1"
     swaps=$((swaps + 1))
     is_as_before "$bad" "$before"
+}
+
+# Was it able to do what it is here for? What ends it, or floods or fills the log, is known by the reason.
+did() { # mode
+    local word
+    for word in ${1//,/ }; do
+        case $word in
+        faults=* | exits=* | stub=* | fills | floods | ready | eats | sick) ;;
+        *) grep -qF "did $word" "$AGENT/log" ;;
+        esac
+    done
 }
 
 is_as_before() { # candidate, counter
@@ -73,6 +94,20 @@ is_as_before() { # candidate, counter
     refuses faults=4 'killed by signal 11'
 }
 
+@test "READY=1 and gone" {
+    with '.probes.notify = true | del(.probes.startupProbe, .probes.livenessProbe)'
+    start
+    refuses ready,ends 'exited with status 0'
+}
+
+@test "healthy until the end of its bake is near, then dead" {
+    local seconds=3
+    if [ -n "${MOSS_FULL:-}" ]; then seconds=29; fi
+    with --argjson seconds "$seconds" '.gate.bakeSeconds = $seconds + 60'
+    start
+    refuses "lives=$seconds" 'killed by signal 14'
+}
+
 @test "children that have left its session, fork without end, trace one another and write to the state" {
     start
     refuses escapes 'exited with status 0'
@@ -91,7 +126,7 @@ is_as_before() { # candidate, counter
     shim_setup
     with '.state.policy = "restore" | .limits.diskBytes = 1073741824'
     start
-    refuses fills,sick 'HTTP status 503'
+    refuses fills 'HTTP status 507'
 }
 
 @test "a state that is spoilt, littered, or stamped with what is no stamp" {
@@ -104,10 +139,16 @@ is_as_before() { # candidate, counter
     for kind in fifo symlink directory giant deep text secret; do refuses spoils,stamp=$kind,sick 'HTTP status 503'; done
 }
 
-@test "probes that a stub answers, probes whose program is gone, a program that is gone" {
+@test "probes that a stub answers, a program that is gone" {
     start
     refuses "stub=$(get /count | jq -r .nonce)" '"nonce" in the answer is not what it must be'
     refuses unlinks-itself 'exited with status 0'
+}
+
+@test "a probe whose program is gone" {
+    with '.probes.livenessProbe = {"exec": {"command": ["/opt/health"]}, "periodSeconds": 1, "failureThreshold": 2}'
+    start
+    refuses unlinks-probe '/opt/health'
 }
 
 @test "listening sockets that are closed, or kept to itself" {

@@ -1,19 +1,22 @@
 #!/usr/bin/python3
-"""A candidate that means no good. It serves over HTTP as it should, and does what /opt/mode says, words apart by commas, as soon as it listens:
+"""A candidate that means no good. It serves over HTTP as it should, and does what /opt/mode says, words apart by commas, as soon as it listens. It prints "did WORD" when
+it has, so that a test knows that it could:
 
     faults=N          ends by SIGSEGV when its readiness is asked for the Nth time
     exits=N           ends well, then
+    lives=N           ends by SIGALRM N seconds later
     ready             says READY=1
+    ends              ends well
     escapes           leaves children in sessions of their own, that ignore every signal and write to the state for ever; then it ends
     multiplies        the same, with children that fork without end, each older one ending
     traces            leaves /opt/tracer (tests/helpers/tracer.c), and ends
-    fills             writes to the state until there is no room, and never removes it
+    fills             writes to the state until there is no room, never removes it, and says so by HTTP status 507: the log may have no room either
     spoils            spoils every file of the state that there is
     litters           leaves in the state what nobody wants to walk or to remove
     stamp=KIND        stamps the state with a fifo, symlink, directory, giant, text, deep or secret
     stub=NONCE        answers its probes with what another incarnation would have said
     unlinks-probe     removes /opt/health
-    unlinks-itself    removes its interpreter, its program and its libraries, and ends
+    unlinks-itself    removes its interpreter and its program, and what else it may, and ends
     closes            closes its listening socket
     keeps             a child in a session of its own accepts whatever comes, and answers nothing
     deaf              no signal ends it
@@ -25,6 +28,7 @@ Words are done one after the other.
 """
 
 import array
+import errno
 import json
 import os
 import signal
@@ -37,6 +41,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 MODE = [word.partition("=") for word in open("/opt/mode").read().strip().split(",")]
 WORDS = {word: value for word, _, value in MODE}
 asked = 0
+status = 503 if "sick" in WORDS else 200
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -50,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
             os.kill(os.getpid(), signal.SIGSEGV)
         nonce = WORDS.get("stub", os.environ.get("MOSS_NONCE"))
         data = json.dumps({"mode": "bad", "nonce": nonce, "generation": os.environ.get("MOSS_GENERATION")}).encode()
-        self.send_response(503 if "sick" in WORDS else 200)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -97,9 +102,15 @@ def scribble():
                 pass
 
 
+def ends():
+    print("did", "ends", flush=True)
+    os._exit(0)
+
+
 def escapes():
     for _ in range(8):
         daemon(scribble)
+    print("did", "escapes", flush=True)
     os._exit(0)
 
 
@@ -115,16 +126,19 @@ def multiply():
 def multiplies():
     for _ in range(8):
         daemon(multiply)
+    print("did", "multiplies", flush=True)
     os._exit(0)
 
 
 def traces():
     os.posix_spawn("/opt/tracer", ["tracer"], os.environ)
     time.sleep(0.2)
+    print("did", "traces", flush=True)
     os._exit(0)
 
 
 def fills():
+    global status
     size = 1 << 20
     n = 0
     while size:
@@ -133,8 +147,9 @@ def fills():
             with open(f"/state/fill-{n}", "wb", buffering=0) as f:
                 while True:
                     f.write(b"x" * size)
-        except OSError:
+        except OSError as e:
             size //= 2
+            status = 507 if e.errno == errno.ENOSPC else 500
 
 
 def spoils():
@@ -198,6 +213,8 @@ def unlinks_itself():
                     os.unlink(f"{directory}/{name}")
                 except OSError:
                     pass
+    if not os.path.exists(sys.executable) and not os.path.exists(__file__):
+        print("did", "unlinks-itself", flush=True)
     os._exit(0)
 
 
@@ -241,7 +258,9 @@ def eats():
 
 
 ACTIONS = {
+    "lives": lambda: signal.alarm(int(WORDS["lives"])),
     "ready": lambda: notify(b"READY=1"),
+    "ends": ends,
     "escapes": escapes,
     "multiplies": multiplies,
     "traces": traces,
@@ -257,19 +276,18 @@ ACTIONS = {
 
 server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
 print("bad", flush=True)
-for word, _, value in MODE:
+for word, equals, value in MODE:
     if word == "stamp":
         stamp(value)
     elif word == "closes":
         server.socket.close()
-        while True:
-            time.sleep(60)
     elif word == "keeps":
         daemon(lambda: hold_clients(server.socket))
-        while True:
-            time.sleep(60)
     elif word in ACTIONS:
         ACTIONS[word]()
+    print("did", word + equals + value, flush=True)
+    while word in ("closes", "keeps"):
+        time.sleep(60)
 if "deaf" not in WORDS:
     signal.signal(signal.SIGTERM, lambda *args: sys.exit(0))
 server.serve_forever(poll_interval=0.05)
