@@ -14,6 +14,7 @@
 #include "runtime/base/process.h"
 
 #define CONTROL_FILE_MAX ((size_t) 4 << 20)
+#define REMOVE_USEC 5000U
 #define KILL_TIMEOUT (10 * USEC_PER_SEC)
 #define DEPTH_MAX 64
 
@@ -363,8 +364,10 @@ static int remove_tree(int parent, const char *name, unsigned depth)
     return unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+/* Who does not know yet that it is to go, as the shim of a kept agent, may still start a process in it or make a cgroup below it. */
 int cgroup_remove(int parent, const char *path, Error *e)
 {
+    uint64_t deadline = clock_now() + KILL_TIMEOUT;
     _cleanup_close_ int fd = -EBADF;
     int r;
 
@@ -373,9 +376,11 @@ int cgroup_remove(int parent, const char *path, Error *e)
     fd = openat_beneath(parent, path, O_PATH | O_DIRECTORY, 0);
     if (fd < 0)
         return fd == -ENOENT ? 0 : error_errnof(e, fd, "cgroup %s", path);
-    r = cgroup_kill(fd, KILL_TIMEOUT);
-    if (r < 0)
-        return error_errnof(e, r, "cannot end what runs in cgroup %s", path);
-    r = remove_tree(parent, path, 0);
+    do {
+        r = cgroup_kill(fd, KILL_TIMEOUT);
+        if (r < 0)
+            return r == -ENODEV ? 0 : error_errnof(e, r, "cannot end what runs in cgroup %s", path);
+        r = remove_tree(parent, path, 0);
+    } while (r == -EBUSY && clock_now() < deadline && usleep(REMOVE_USEC) == 0);
     return r < 0 ? error_errnof(e, r, "cannot remove cgroup %s", path) : 0;
 }

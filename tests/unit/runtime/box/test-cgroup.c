@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -137,6 +138,40 @@ static void removing_kills_first(void **state)
     assert_true(WIFSIGNALED(status));
 }
 
+/* Makes cgroups below it, until it is gone or 300 are made. */
+static pid_t late_maker(int cgroup)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        for (unsigned i = 0; i < 300; i++) {
+            char name[16];
+
+            snprintf(name, sizeof(name), "late-%u", i);
+            if (mkdirat(cgroup, name, 0755) < 0)
+                break;
+        }
+        _exit(0);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+static void removing_outlasts_who_still_adds_to_it(void **state)
+{
+    Place *p = place_of(state);
+    _cleanup_close_ int top = cgroup_make(p->base, p->name, NULL);
+    pid_t maker = late_maker(top);
+    Error e = {};
+
+    while (faccessat(top, "late-3", F_OK, 0) < 0)
+        usleep(100);
+    if (cgroup_remove(p->base, p->name, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_int_equal(waitpid(maker, NULL, 0), maker);
+    assert_int_equal(openat(p->base, p->name, O_PATH), -1);
+}
+
 static void removing_what_is_missing_succeeds(void **state)
 {
     Place *p = place_of(state);
@@ -190,6 +225,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(paths_that_leave_the_parent_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(kill_ends_everything_below_and_proves_it, setup, teardown),
         cmocka_unit_test_setup_teardown(removing_kills_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(removing_outlasts_who_still_adds_to_it, setup, teardown),
         cmocka_unit_test_setup_teardown(removing_what_is_missing_succeeds, setup, teardown),
         cmocka_unit_test_setup_teardown(a_refused_value_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(numbers_are_read_single_and_by_key, setup, teardown),
