@@ -321,14 +321,20 @@ static void note_probes(Drive *d, IncarnationEvent event)
     }
 }
 
+/* What ends with its engine's container has not failed: on_container_end() is next, and the next start goes on from what the head says. */
+static bool gone_with_container(const Drive *d)
+{
+    return d->engine && !container_runs(d->container);
+}
+
 static void on_event(IncarnationEvent event, const char *why, void *userdata)
 {
     Drive *d = userdata;
 
     if (event == INCARNATION_DIED || event == INCARNATION_FAILED || event == INCARNATION_OVERDUE)
         log_line(d->log, "%s", why);
-    if (d->engine && event == INCARNATION_DIED && !runs(d->container->pidfd))
-        return; /* it went with its container */
+    if (event == INCARNATION_DIED && gone_with_container(d))
+        return;
     if (d->stopping) {
         if (event == INCARNATION_DIED)
             d->spec.stopped(d->spec.userdata);
@@ -422,6 +428,8 @@ static void start(Drive *d)
     if (start_now(d, &e) >= 0)
         return;
     log_line(d->log, "%s", e.text);
+    if (gone_with_container(d))
+        return;
     if (untouched(d)) {
         d->failures++;
         d->spec.settled(e.text, d->spec.userdata);

@@ -140,6 +140,35 @@ pid() { engine state "$id" | jq .pid; }
     [ "$(get /count | jq .counter)" = 1 ]
 }
 
+# Ends with signal $1 what is in the midst of a swap, in state $2 of it.
+ended_in_swap() { # SIGNAL STATE
+    start
+    count=$(get /count | jq .counter)
+    shim swap "$NAME" "$(generation "good-$1")" --no-rehearsal >/dev/null 2>&1 3>&- &
+    swapper=$!
+    timeout 20 sh -c 'until [ "$("$1" status "$2" --json | jq -r .state)" = "$3" ]; do :; done' _ "$MOSS_BUILD/moss-shim" "$NAME" "$2"
+    engine kill "$id" "$1"
+    timeout 20 sh -c 'until [ "$("$1" --root "$2" state "$3" | jq -r .status)" = stopped ]; do sleep 0.05; done' _ \
+        "$MOSS_BUILD/moss-runtime" "$containers" "$id"
+    wait "$swapper" || true
+    engine delete "$id"
+    start
+    [[ "$(get /count | jq -r .mode)" = good* ]]
+    [ "$(get /count | jq .counter)" -gt "$count" ]
+    [ "$(state state)" = STEADY ] || [ "$(state state)" = SERVING ]
+    engine delete --force "$id"
+}
+
+@test "a stop in the midst of a swap: the container ends, and comes back with one of the two generations and all of its state" {
+    ended_in_swap TERM TRYING
+    ended_in_swap TERM SERVING
+}
+
+@test "a kill in the midst of a swap: the container ends, and comes back with one of the two generations and all of its state" {
+    ended_in_swap KILL TRYING
+    ended_in_swap KILL SERVING
+}
+
 @test "run waits for the container and gives the agent's exit status" {
     "$MOSS_BUILD/moss-runtime" --root "$containers" run --bundle "$bundle" "$id" </dev/null >/dev/null 2>&1 3>&- &
     run=$!
