@@ -20,7 +20,8 @@ int shim_head_digest(json_t *head, char ret[static DIGEST_SIZE])
     return 0;
 }
 
-static int check_digest(json_t *head, Error *e)
+/* Removes the member. */
+static int check_digest(json_t *head, char ret[static DIGEST_SIZE], Error *e)
 {
     _cleanup_json_ json_t *claimed = json_incref(json_object_get(head, "sha256"));
     char digest[DIGEST_SIZE];
@@ -31,6 +32,48 @@ static int check_digest(json_t *head, Error *e)
         return error_errnof(e, -ENOMEM, "head.json");
     if (!streq(json_string_value(claimed), digest))
         return error_setf(e, -EUCLEAN, "head.json: its sha256 is not that of its content");
+    memcpy(ret, digest, sizeof(digest));
+    return 0;
+}
+
+/* A block of head.journal that is whole and goes beyond `base`, or NULL. */
+static json_t *read_block(const char *text, const char *base)
+{
+    _cleanup_json_ json_t *o = NULL;
+    char digest[DIGEST_SIZE];
+    const char *after;
+
+    if (json_parse(text, HEAD_BLOCK_SIZE, "head.journal", &o, NULL) < 0 || !json_is_object(o) ||
+        check_digest(o, digest, NULL) < 0)
+        return NULL;
+    after = json_string_value(json_object_get(o, "after"));
+    return after && streq(after, base) ? TAKE_PTR(o) : NULL;
+}
+
+static json_int_t seq_of(const json_t *head)
+{
+    return json_integer_value(json_object_get(head, "seq"));
+}
+
+/* *head is head.json, whose sha256 is `base`, and becomes what goes beyond it. */
+static int read_journal(int agent_dir, const char *base, json_t **head, Error *e)
+{
+    _cleanup_free_ char *text = NULL;
+    size_t len = 0;
+    int r = file_read_at(agent_dir, "head.journal", HEAD_BLOCKS * HEAD_BLOCK_SIZE, &text, &len);
+
+    if (r < 0)
+        return r == -ENOENT ? 0 : error_errnof(e, r, "head.journal");
+    for (unsigned i = 0; (i + 1) * HEAD_BLOCK_SIZE <= len; i++) {
+        json_t *o = read_block(text + i * HEAD_BLOCK_SIZE, base);
+
+        if (!o || seq_of(o) <= seq_of(*head)) {
+            json_decref(o);
+            continue;
+        }
+        json_decref(*head);
+        *head = o;
+    }
     return 0;
 }
 
@@ -39,13 +82,14 @@ int shim_read_head(int agent_dir, json_t **ret, Error *e)
     _cleanup_json_ json_t *o = NULL, *initial = NULL;
     int r = json_read_at(agent_dir, "head.json", HEAD_SIZE_MAX, &o, e);
     bool fresh = r == -ENOENT;
+    char base[DIGEST_SIZE];
 
     if (fresh) {
         r = json_read_at(agent_dir, "initial.json", HEAD_SIZE_MAX, &initial, e);
         if (r >= 0 && !(o = json_pack("{s:O}", "cur", initial)))
             r = error_errnof(e, -ENOMEM, "initial.json");
-    } else if (r >= 0)
-        r = check_digest(o, e);
+    } else if (r >= 0 && (r = check_digest(o, base, e)) >= 0)
+        r = read_journal(agent_dir, base, &o, e);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(o);

@@ -12,9 +12,11 @@
 /* The sha256 that belongs into a head: over the canonical form of the rest. Removes the member from `head`. */
 int shim_head_digest(json_t *head, char ret[static DIGEST_SIZE]);
 
-/* head.json (its format is in shim/swap/head.h) with its sha256 checked: -EUCLEAN when that is not of the content. 1: the agent was never started, and it is
+/* The head (its format is in shim/swap/head.h) with its sha256 checked: -EUCLEAN when that of head.json is not of the content. 1: the agent was never started, and it is
  * {"cur":{…}}, made of initial.json. */
 int shim_read_head(int agent_dir, json_t **ret, Error *e);
+#define HEAD_BLOCK_SIZE 4096U
+#define HEAD_BLOCKS 2U
 
 /* The last `max` records of swaps.jsonl (shim/swap/record.h), the oldest first. What a crash has cut off at the end is left out; a line in between that is none is an error. */
 int shim_read_history(int agent_dir, size_t max, json_t **ret, Error *e);

@@ -5,7 +5,6 @@
 
 #include "drive_internal.h"
 #include "epoch.h"
-#include "head.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "schema.h"
@@ -30,8 +29,9 @@ static bool goes_back(SwapEventKind kind)
 
 static int write_head(Drive *d, const SwapStep *step, const SwapEvent *event)
 {
+    bool clients_wait = step->head.state == SWAP_TRYING || step->head.state == SWAP_ROLLING_BACK;
     Error e = {};
-    int r = head_save(d->spec.agent_dir, &step->head, &e);
+    int r = head_save(&d->head_file, &step->head, clients_wait, &e);
 
     if (r >= 0) {
         d->in_doubt = false;
@@ -139,11 +139,13 @@ void drive_set_blame(Drive *d, json_t *probe)
 static int on_handing(void *userdata)
 {
     Drive *d = userdata;
+    uint64_t asked = clock_now();
 
     if (d->head.state == SWAP_TRYING && !d->head.served) {
         drive_feed(d, EVENT_HANDED, NULL);
         if (!d->head.served)
             return -EIO;
+        d->memory->pause.hand = clock_now() - asked;
     }
     if (d->memory->pause.begun)
         d->memory->pause.ended = clock_now();
@@ -184,7 +186,7 @@ static int first_head(Drive *d, Error *e)
     if (state < 0)
         return state;
     r = epoch_own(state, d->spec.agent->run_uid, d->spec.agent->run_gid, e);
-    return r < 0 ? r : head_save(d->spec.agent_dir, &d->head, e);
+    return r < 0 ? r : head_save(&d->head_file, &d->head, false, e);
 }
 
 static int prepare(Drive *d, Error *e)
@@ -223,6 +225,7 @@ int drive_new(const DriveSpec *spec, Drive **ret, Error *e)
         return error_errnof(e, -ENOMEM, "agent %s", spec->agent->name);
     d->spec = *spec;
     d->links = d->memory_fd = d->root = -EBADF;
+    d->head_file = (HeadFile){.dir = spec->agent_dir};
     d->policy = (SwapPolicy){.bake_max_restarts = spec->agent->gate.bake_max_restarts,
                              .recoveries_max = RECOVERIES_MAX,
                              .served_halts = spec->agent->state_policy == STATE_HALT,

@@ -10,6 +10,7 @@
  *     drive_status.c    what is told to others */
 
 #include "drive.h"
+#include "head.h"
 #include "incarnation.h"
 #include "log.h"
 #include "precopy.h"
@@ -27,6 +28,7 @@ struct Drive {
     DriveSpec spec;
     SwapPolicy policy;
     Head head;
+    HeadFile head_file;
     Head doubt; /* what the disk may say instead, after a write of which it is not known whether it was one */
     bool in_doubt;
     char boot_id[37];

@@ -14,8 +14,9 @@ static json_t *pause_to_json(const SwapPause *p)
 {
     if (!p->ended)
         return NULL;
-    return json_pack("{s:o,s:o,s:o,s:o}", "drain", since(p->begun, p->drained), "clone", since(p->drained, p->cloned),
-                     "start", since(p->cloned, p->started), "gate", since(p->started, p->ended));
+    return json_pack("{s:o,s:o,s:o,s:o,s:I}", "drain", since(p->begun, p->drained), "clone",
+                     since(p->drained, p->cloned), "start", since(p->cloned, p->started), "gate",
+                     since(p->started, p->ended), "hand", (json_int_t) p->hand);
 }
 
 json_t *drive_make_record(const Drive *d)

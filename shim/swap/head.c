@@ -31,10 +31,10 @@ static json_t *aside_to_json(const Head *h)
     return list;
 }
 
-static int head_to_json(const Head *h, json_t **ret)
+/* `after`: NULL for head.json. */
+static int head_to_json(const Head *h, const char *after, json_t **ret, char ret_digest[static DIGEST_SIZE])
 {
     _cleanup_json_ json_t *o = NULL;
-    char digest[DIGEST_SIZE];
     int r;
 
     o = json_pack("{s:i,s:I,s:s,s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:b,s:I,s:i,s:i,s:s,s:s,s:s,s:s,s:b}", "version", 1, "seq",
@@ -44,12 +44,12 @@ static int head_to_json(const Head *h, json_t **ret)
                   h->served, "served_at", (json_int_t) h->served_at, "restarts", (int) h->restarts, "recoveries",
                   (int) h->recoveries, "outcome", swap_outcome_name(h->outcome), "boot_id", h->boot_id, "reason",
                   h->reason, "consent", h->consent, "rehearsed", (int) h->rehearsed);
-    if (!o)
+    if (!o || (after && json_object_set_new(o, "after", json_string(after)) < 0))
         return -ENOMEM;
-    r = shim_head_digest(o, digest);
+    r = shim_head_digest(o, ret_digest);
     if (r < 0)
         return r;
-    if (json_object_set_new(o, "sha256", json_string(digest)) < 0)
+    if (json_object_set_new(o, "sha256", json_string(ret_digest)) < 0)
         return -ENOMEM;
     *ret = TAKE_PTR(o);
     return 0;
@@ -228,20 +228,93 @@ static int keep_reserve(int agent_dir)
     return -r;
 }
 
-int head_save(int agent_dir, const Head *head, Error *e)
+static int open_journal(int agent_dir, int flags)
+{
+    int fd = openat(agent_dir, "head.journal", O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* Its blocks are written here, so that writing them again is no matter of the file system's. Nothing stands in them: a head.json has just been written. */
+static bool make_journal(int agent_dir)
+{
+    static const char empty[HEAD_BLOCKS * HEAD_BLOCK_SIZE];
+    _cleanup_close_ int fd = open_journal(agent_dir, O_CREAT);
+
+    return fd >= 0 && fd_write_all(fd, empty, sizeof(empty)) >= 0 && fsync(fd) >= 0 && fsync(agent_dir) >= 0;
+}
+
+static int format_block(const Head *head, const char *base, char ret[static HEAD_BLOCK_SIZE])
 {
     _cleanup_json_ json_t *o = NULL;
-    int r;
+    _cleanup_free_ char *text = NULL;
+    char digest[DIGEST_SIZE];
+    int r = head_to_json(head, base, &o, digest);
 
-    r = head_to_json(head, &o);
+    if (r < 0)
+        return r;
+    text = json_canonical(o);
+    if (!text || strlen(text) >= HEAD_BLOCK_SIZE)
+        return text ? -E2BIG : -ENOMEM;
+    memset(ret, ' ', HEAD_BLOCK_SIZE);
+    memcpy(ret, text, strlen(text));
+    ret[HEAD_BLOCK_SIZE - 1] = '\n';
+    return 0;
+}
+
+static int write_block(HeadFile *file, const char *block)
+{
+    _cleanup_close_ int fd = open_journal(file->dir, 0);
+    ssize_t n;
+
+    if (fd < 0)
+        return fd;
+    n = pwrite(fd, block, HEAD_BLOCK_SIZE, file->block * (off_t) HEAD_BLOCK_SIZE);
+    if (n < 0)
+        return -errno;
+    if (n != HEAD_BLOCK_SIZE || fdatasync(fd) < 0)
+        return -EINPROGRESS;
+    file->block = (file->block + 1) % HEAD_BLOCKS;
+    return 0;
+}
+
+static int replace(HeadFile *file, const Head *head, Error *e)
+{
+    _cleanup_json_ json_t *o = NULL;
+    char digest[DIGEST_SIZE];
+    int r = head_to_json(head, NULL, &o, digest);
+
     if (r < 0)
         return error_errnof(e, r, "head.json");
-    r = json_write_at(agent_dir, "head.json", o, 0600, FILE_DURABLE, e);
-    if ((r == -ENOSPC || r == -EDQUOT) && unlinkat(agent_dir, "head.reserve", 0) == 0)
-        r = json_write_at(agent_dir, "head.json", o, 0600, FILE_DURABLE, e);
+    r = json_write_at(file->dir, "head.json", o, 0600, FILE_DURABLE, e);
+    if ((r == -ENOSPC || r == -EDQUOT) && unlinkat(file->dir, "head.reserve", 0) == 0)
+        r = json_write_at(file->dir, "head.json", o, 0600, FILE_DURABLE, e);
+    if (r == -EINPROGRESS)
+        file->base[0] = '\0';
+    if (r < 0)
+        return r;
+    memcpy(file->base, digest, sizeof(digest));
+    (void) keep_reserve(file->dir); /* on a full disk there is none until there is room again */
+    if (!file->journal) {
+        file->journal = make_journal(file->dir);
+        file->block = 0;
+    }
+    return 0;
+}
+
+int head_save(HeadFile *file, const Head *head, bool soon, Error *e)
+{
+    char block[HEAD_BLOCK_SIZE];
+    int r;
+
+    if (!soon || !file->journal || !file->base[0])
+        return replace(file, head, e);
+    r = format_block(head, file->base, block);
     if (r >= 0)
-        (void) keep_reserve(agent_dir); /* on a full disk there is none until there is room again */
-    return r;
+        r = write_block(file, block);
+    if (r == -E2BIG || r == -ENOSPC || r == -EDQUOT) /* where writing over takes space: there is the reserve */
+        return replace(file, head, e);
+    return r < 0 ? error_errnof(e, r, "head.journal") : 0;
 }
 
 int head_boot_id(char ret[static 37], Error *e)

@@ -17,6 +17,7 @@ typedef struct SwapPause {
     uint64_t drained; /* it has ended */
     uint64_t cloned;
     uint64_t started; /* the candidate's program runs */
+    uint64_t hand;    /* how long the first listening socket then waited for us */
     uint64_t ended;   /* something listens again for good */
 } SwapPause;
 
@@ -34,7 +35,7 @@ typedef struct Memory {
     HoldPending pending;
 } Memory;
 
-#define MEMORY_FORMAT "moss 002"
+#define MEMORY_FORMAT "moss 003"
 
 /* Maps the page `kept`, which it takes, or a new one where that is none (-EBADF), or one of another format. The fd, for moss-init, comes back in *ret_fd. */
 int memory_open(int kept, Memory **ret, int *ret_fd);

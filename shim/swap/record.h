@@ -5,12 +5,12 @@
 /* agents/NAME/swaps.jsonl: one line for every swap that has ended, in order, durable:
  *
  *   {"version":1,"txid":3,"time":"2026-01-31T12:00:00Z","outcome":"rolled_back","from":"<digest>","to":"<digest>","consent":"<digest>"|null,
- *    "reason":"…","pause_usec":180000,"pause_parts_usec":{"drain":60000,"clone":9000,"start":5000,"gate":106000},"rehearsed":true,"epoch":4,
+ *    "reason":"…","pause_usec":180000,"pause_parts_usec":{"drain":60000,"clone":9000,"start":2000,"gate":106000,"hand":400},"rehearsed":true,"epoch":4,
  *    "set_aside":{"epoch":5,"served_usec":61000000|null}|null,
  *    "probe":{"name":"readinessProbe","why":"…","output":"…"}|null,"unmet":["acceptance.NAME: why"]|null}
  *
- * "pause_parts_usec": what it consists of: until the old incarnation was dead; its state cloned; the candidate's program running; something listening. Missing where nothing
- * paused, null where it did not come to that.
+ * "pause_parts_usec": what it consists of: until the old incarnation was dead; its state cloned; the candidate's program running; something listening, of which
+ * "hand" is what the candidate's listen(2) waited for us. Missing where nothing paused, null where it did not come to that.
  * "pause_usec": from the drain to the moment when something listened again for good, null where nothing paused. "set_aside": what clients wrote through the candidate and nobody
  * runs on; "served_usec" is for how long they did, null where that is not known.
  * "probe": the one for which it was rolled back. "unmet": the acceptance checks that were only wanted, and failed. */

@@ -6,12 +6,13 @@
 
 static void load(const char *data, size_t size)
 {
+    HeadFile file = {.dir = fuzz_directory()};
     Head head = {};
     bool fresh;
     Error e = {};
 
     fuzz_file("head.json", data, size);
-    if (head_load(fuzz_directory(), &head, &fresh, &e) >= 0 && head_save(fuzz_directory(), &head, &e) < 0)
+    if (head_load(fuzz_directory(), &head, &fresh, &e) >= 0 && head_save(&file, &head, true, &e) < 0)
         abort(); /* what can be loaded can be written */
 }
 

@@ -4,7 +4,7 @@
  *
  *     STATE/WHO/CALL/N          TRYING/shim.2/openat/3: the third openat of the shim's second child since head.json has said TRYING
  *
- * STATE is that of HEAD, with a number behind it from its second visit on; "start" where there is no HEAD yet. WHO is NAME (the command's is "shim"), or a child,
+ * STATE is that of HEAD (head.json) or of what was last written into head.journal beside it, with a number behind it from its second visit on; "start" where there is no HEAD yet. WHO is NAME (the command's is "shim"), or a child,
  * by its number since the state began. Followed are children too, until they execute a program; moss-init is followed on as "init".
  *
  * RULE is a place, '=' and what happens there instead of the call:
@@ -57,6 +57,7 @@ typedef struct Tracee {
     int answer, faked; /* at the exit: what the call is made to return */
     int doomed;        /* killed at the next call */
     int saves;         /* this call may write the head */
+    __u64 block;       /* what it writes into the journal, 0: nothing */
 } Tracee;
 
 typedef struct Counter {
@@ -130,9 +131,22 @@ static void enter_state(const char *name)
     t.n_counters = 0;
 }
 
+static void take_state(char *text)
+{
+    char *state, *end;
+
+    state = strstr(text, "\"state\":");
+    state = state ? strchr(state + 8, '"') : NULL;
+    end = state ? strchr(state + 1, '"') : NULL;
+    if (!end)
+        return;
+    *end = '\0';
+    enter_state(state + 1);
+}
+
 static void read_head(void)
 {
-    char text[4096], *state, *end;
+    char text[4096];
     int fd = open(t.head, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
@@ -141,13 +155,26 @@ static void read_head(void)
     if (n < 0)
         return;
     text[n] = '\0';
-    state = strstr(text, "\"state\":");
-    state = state ? strchr(state + 8, '"') : NULL;
-    end = state ? strchr(state + 1, '"') : NULL;
-    if (!end)
+    take_state(text);
+}
+
+static void read_block(pid_t pid, __u64 address)
+{
+    char text[4096];
+    struct iovec here = {text, sizeof(text) - 1}, there = {(void *) (uintptr_t) address, sizeof(text) - 1};
+    ssize_t n = process_vm_readv(pid, &here, 1, &there, 1, 0);
+
+    if (n < 0)
         return;
-    *end = '\0';
-    enter_state(state + 1);
+    text[n] = '\0';
+    take_state(text);
+}
+
+static int is_journal(const char *path)
+{
+    size_t n = strlen(t.head) - strlen("json");
+
+    return strncmp(path, t.head, n) == 0 && strcmp(path + n, "journal") == 0;
 }
 
 /* ---- what a call is about ---- */
@@ -276,13 +303,14 @@ static void on_entry(Tracee *p, const struct ptrace_syscall_info *info)
     name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int) call);
     snprintf(place, sizeof(place), "%s/%s/%s/%d", t.state, p->who, name ? name : "?", count(p->who, call));
     free(name);
-    p->saves = call == SYS_renameat || call == SYS_renameat2 || call == SYS_rename;
+    p->saves = call == SYS_renameat || call == SYS_renameat2 || call == SYS_rename || call == SYS_pwrite64;
     if (t.calls || p->saves)
         path_of(p->pid, call, info->entry.args, path, sizeof(path));
     if (t.calls)
         fprintf(t.calls, "%s\t%s\n", place, below(path) ? path : "");
+    p->block = p->saves && call == SYS_pwrite64 && is_journal(path) ? info->entry.args[1] : 0;
     if (p->saves)
-        p->saves = strcmp(path, t.head) == 0;
+        p->saves = p->block || strcmp(path, t.head) == 0;
     if (t.fault != FAULT_NONE && !t.met && strcmp(place, t.place) == 0)
         fault(p);
 }
@@ -300,7 +328,9 @@ static void on_call(Tracee *p)
         if (p->faked && ptrace(PTRACE_GETREGS, p->pid, 0, &regs) == 0) {
             regs.rax = (unsigned long long) (long long) p->answer;
             (void) ptrace(PTRACE_SETREGS, p->pid, 0, &regs);
-        } else if (p->saves && !info.exit.is_error)
+        } else if (p->block && !info.exit.is_error)
+            read_block(p->pid, p->block);
+        else if (p->saves && !info.exit.is_error)
             read_head();
         p->faked = p->saves = 0;
     }

@@ -87,10 +87,28 @@ class Store:
     def head(self):
         try:
             with open(f"{self.directory}/head.json", encoding="utf-8") as file:
-                return json.load(file)
+                head = json.load(file)
         except FileNotFoundError:
             need(not self.started, "head.json is gone")
             return {"seq": -1, "txid": 0, "state": "none"}
+        return max([head, *(block for block in self.journal() if block["after"] == head["sha256"])], key=lambda h: h["seq"])
+
+    def journal(self):
+        """The blocks that are whole."""
+        try:
+            with open(f"{self.directory}/head.journal", "rb") as file:
+                blocks = [file.read(BLOCK), file.read(BLOCK)]
+        except FileNotFoundError:
+            return
+        for block in blocks:
+            try:
+                head = json.loads(block)
+            except ValueError:
+                continue
+            rest = {k: v for k, v in head.items() if k != "sha256"}
+            text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+            if hashlib.sha256(text.encode()).hexdigest() == head["sha256"]:
+                yield head
 
     def state(self, epoch):
         """The generations that have written the records of this epoch, in order."""

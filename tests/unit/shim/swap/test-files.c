@@ -3,6 +3,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/json.h"
+#include "shim/client/files.h"
 #include "shim/swap/epoch.h"
 #include "shim/swap/head.h"
 #include "shim/swap/record.h"
@@ -37,10 +38,11 @@ TEST(a_head_comes_back_as_it_was_written_in_every_state)
     _cleanup_test_directory_ TestDirectory d = test_directory_make();
 
     for (SwapState s = 0; s < SWAP_STATES; s++) {
+        HeadFile file = {.dir = d.fd};
         Head h = head_of(s), back;
         bool fresh = true;
 
-        assert_int_equal(head_save(d.fd, &h, NULL), 0);
+        assert_int_equal(head_save(&file, &h, false, NULL), 0);
         assert_int_equal(head_load(d.fd, &back, &fresh, NULL), 0);
         assert_false(fresh);
         assert_int_equal(back.state, s);
@@ -62,11 +64,12 @@ TEST(a_head_with_any_byte_changed_is_refused)
 {
     _cleanup_test_directory_ TestDirectory d = test_directory_make();
     _cleanup_free_ char *text = NULL;
+    HeadFile file = {.dir = d.fd};
     Head h = head_of(SWAP_TRYING), back;
     size_t len;
     bool fresh;
 
-    assert_int_equal(head_save(d.fd, &h, NULL), 0);
+    assert_int_equal(head_save(&file, &h, false, NULL), 0);
     assert_int_equal(file_read_at(d.fd, "head.json", 16384, &text, &len), 0);
     for (size_t i = 0; i < len; i++) {
         char saved = text[i];
@@ -77,6 +80,100 @@ TEST(a_head_with_any_byte_changed_is_refused)
         assert_int_equal(file_write_at(d.fd, "head.json", text, len, 0600, 0), 0);
         assert_true(head_load(d.fd, &back, &fresh, NULL) < 0);
         text[i] = saved;
+    }
+}
+
+static Head loaded(int dir)
+{
+    Head h = {};
+    bool fresh;
+
+    assert_int_equal(head_load(dir, &h, &fresh, NULL), 0);
+    return h;
+}
+
+/* Heads with these seqs: head.json, then the journal's. */
+static HeadFile journal_of(int dir, int64_t first, int64_t last)
+{
+    HeadFile file = {.dir = dir};
+    Head h = head_of(SWAP_DRAINING);
+
+    h.seq = first;
+    assert_int_equal(head_save(&file, &h, false, NULL), 0);
+    h.state = SWAP_TRYING;
+    while (++h.seq <= last)
+        assert_int_equal(head_save(&file, &h, true, NULL), 0);
+    return file;
+}
+
+static char *journal_text(int dir)
+{
+    char *text;
+    size_t len;
+
+    assert_int_equal(file_read_at(dir, "head.journal", 16384, &text, &len), 0);
+    assert_int_equal(len, HEAD_BLOCKS * HEAD_BLOCK_SIZE);
+    return text;
+}
+
+TEST(what_is_written_while_clients_wait_stands_until_the_next_head)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    HeadFile file = journal_of(d.fd, 4, 7);
+    _cleanup_free_ char *text = NULL;
+    Head h = loaded(d.fd);
+    size_t len;
+
+    assert_int_equal(h.seq, 7);
+    assert_int_equal(h.state, SWAP_TRYING);
+    assert_int_equal(h.n_aside, 2);
+    assert_int_equal(file_read_at(d.fd, "head.json", 16384, &text, &len), 0);
+    assert_non_null(strstr(text, "\"seq\": 4"));
+    h.seq = 8;
+    h.state = SWAP_STEADY;
+    assert_int_equal(head_save(&file, &h, false, NULL), 0);
+    assert_int_equal(loaded(d.fd).seq, 8);
+    h.seq = 9;
+    assert_int_equal(head_save(&file, &h, true, NULL), 0);
+    assert_int_equal(loaded(d.fd).seq, 9);
+    h.seq = 2; /* another head.json, whatever it counts, has nothing to do with that journal */
+    assert_int_equal(head_save(&(HeadFile){.dir = d.fd, .journal = true}, &h, false, NULL), 0);
+    assert_int_equal(loaded(d.fd).seq, 2);
+}
+
+TEST(a_block_of_the_journal_with_any_byte_changed_is_one_that_was_never_written)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    HeadFile file = journal_of(d.fd, 4, 6);
+    _cleanup_free_ char *text = journal_text(d.fd);
+    size_t newest = strstr(text, "\"seq\":6") < text + HEAD_BLOCK_SIZE ? 0 : HEAD_BLOCK_SIZE;
+    for (size_t i = 0; i < HEAD_BLOCK_SIZE; i++) {
+        char saved = text[newest + i];
+
+        text[newest + i] = saved == '1' ? '2' : '1';
+        assert_int_equal(file_write_at(file.dir, "head.journal", text, HEAD_BLOCKS * HEAD_BLOCK_SIZE, 0600, 0), 0);
+        assert_int_equal(loaded(d.fd).seq, 5);
+        text[newest + i] = saved;
+    }
+}
+
+TEST(a_write_into_the_journal_never_touches_the_block_that_stands)
+{
+    _cleanup_test_directory_ TestDirectory d = test_directory_make();
+    HeadFile file = journal_of(d.fd, 4, 5);
+    _cleanup_free_ char *last = journal_text(d.fd);
+    size_t standing = strstr(last, "\"seq\":5") < last + HEAD_BLOCK_SIZE ? 0 : HEAD_BLOCK_SIZE;
+    Head h = loaded(d.fd);
+
+    for (h.seq = 7; h.seq < 30; h.seq += h.seq % 3 + 1) { /* some are used up by writes that fail */
+        _cleanup_free_ char *text = NULL;
+
+        assert_int_equal(head_save(&file, &h, true, NULL), 0);
+        text = journal_text(d.fd);
+        assert_memory_equal(text + standing, last + standing, HEAD_BLOCK_SIZE);
+        assert_int_equal(loaded(d.fd).seq, h.seq);
+        standing = HEAD_BLOCK_SIZE - standing;
+        memcpy(last, text, HEAD_BLOCKS * HEAD_BLOCK_SIZE);
     }
 }
 
@@ -219,6 +316,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         UNIT(a_head_comes_back_as_it_was_written_in_every_state),
         UNIT(a_head_with_any_byte_changed_is_refused),
+        UNIT(what_is_written_while_clients_wait_stands_until_the_next_head),
+        UNIT(a_block_of_the_journal_with_any_byte_changed_is_one_that_was_never_written),
+        UNIT(a_write_into_the_journal_never_touches_the_block_that_stands),
         UNIT(the_first_head_is_made_from_what_was_added),
         UNIT(a_swap_is_recorded_once_and_a_cut_line_is_replaced),
         UNIT(a_clone_is_a_copy_and_what_nobody_keeps_is_collected),
