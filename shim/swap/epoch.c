@@ -75,7 +75,7 @@ static int copy_to(int epochs, const char *name, MirrorSpec spec, Error *e)
     return 0;
 }
 
-/* What `tmp` holds is on the disk. */
+/* What `tmp` holds is on the disk, and now under its name. */
 static int publish(int epochs, const char *tmp, const char *name, Error *e)
 {
     int r = subvolume_rm_rf(epochs, name);
@@ -87,26 +87,39 @@ static int publish(int epochs, const char *tmp, const char *name, Error *e)
     return 0;
 }
 
+static int clone_anew(int epochs, int source, const char *name, Error *e)
+{
+    char tmp[40];
+    int r;
+
+    snprintf(tmp, sizeof(tmp), "%s.tmp", name);
+    r = take_snapshot(epochs, source, tmp, e);
+    if (r == -EOPNOTSUPP)
+        r = copy_to(epochs, tmp, (MirrorSpec){.from = source}, e);
+    if (r >= 0)
+        r = publish(epochs, tmp, name, e);
+    if (r < 0)
+        (void) subvolume_rm_rf(epochs, tmp);
+    return r;
+}
+
 int epoch_clone(int agent_dir, int64_t from, int64_t to, const MirrorIndex *known, Error *e)
 {
     _cleanup_close_ int epochs = open_epochs(agent_dir, e), source = -EBADF;
-    char name[32], tmp[40];
+    char name[32];
     int r;
 
     if (epochs < 0)
         return epochs;
     snprintf(name, sizeof(name), "%" PRIi64, to);
-    snprintf(tmp, sizeof(tmp), "%s.tmp", name);
     source = epoch_open(agent_dir, from, e);
     if (source < 0)
         return source;
-    r = take_snapshot(epochs, source, tmp, e);
-    if (r == -EOPNOTSUPP)
-        r = copy_to(epochs, tmp, (MirrorSpec){.from = source, .known = known}, e);
-    if (r >= 0)
-        r = publish(epochs, tmp, name, e);
+    if (!known)
+        return clone_anew(epochs, source, name, e);
+    r = copy_to(epochs, name, (MirrorSpec){.from = source, .known = known}, e);
     if (r < 0)
-        (void) subvolume_rm_rf(epochs, tmp);
+        (void) subvolume_rm_rf(epochs, name);
     return r;
 }
 
@@ -120,15 +133,18 @@ bool epoch_wants_precopy(int agent_dir, int64_t from)
 int epoch_precopy(int agent_dir, int64_t from, int64_t to, const MirrorIndex *known, MirrorIndex *seen, Error *e)
 {
     _cleanup_close_ int epochs = open_epochs(agent_dir, e), source = -EBADF;
-    char tmp[40];
+    char name[32], tmp[40];
+    int r;
 
     if (epochs < 0)
         return epochs;
     source = epoch_open(agent_dir, from, e);
     if (source < 0)
         return source;
-    snprintf(tmp, sizeof(tmp), "%" PRIi64 ".tmp", to);
-    return copy_to(epochs, tmp, (MirrorSpec){.from = source, .known = known, .seen = seen, .live = true}, e);
+    snprintf(name, sizeof(name), "%" PRIi64, to);
+    snprintf(tmp, sizeof(tmp), "%s.tmp", name);
+    r = copy_to(epochs, tmp, (MirrorSpec){.from = source, .known = known, .seen = seen, .live = true}, e);
+    return r >= 0 && known ? publish(epochs, tmp, name, e) : r;
 }
 
 int epoch_copy_for_rehearsal(int agent_dir, int64_t from, Error *e)

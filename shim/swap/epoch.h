@@ -2,8 +2,8 @@
 #ifndef MOSS_SWAP_EPOCH_H
 #define MOSS_SWAP_EPOCH_H
 
-/* agents/NAME/epochs/N: copies of the state volume. A name that is only digits is complete and durable; "N.tmp" is being made and is garbage after a crash. On btrfs
- * they are subvolumes.
+/* agents/NAME/epochs/N: copies of the state volume. "N.tmp" is being made and is garbage after a crash, and so is an N that the head does not keep. The candidate's is complete and
+ * durable before the head says TRYING; that it is there under its name before then spares the swap a commit of the file system. On btrfs they are subvolumes.
  * What lies in an epoch was written by the agent, and is hostile. */
 
 #include "core.h"
@@ -12,16 +12,15 @@
 /* An O_RDONLY fd of the directory. */
 int epoch_open(int agent_dir, int64_t epoch, Error *e);
 
-/* Clones epoch `from`, in which nobody writes, to `to`: as a snapshot where it is a btrfs subvolume, else by reflink or copy, and then only what the passes of precopy.h have not
- * done (`known` of the last one; NULL: there were none). Made as "to.tmp", on the disk before the rename, which is on the disk when this returns. A failure leaves
- * nothing behind. What is there under the name `to` already is left of a swap that was cut off, and replaced. */
+/* Clones epoch `from`, in which nobody writes, to `to`, durably: as a snapshot where it is a btrfs subvolume, else by reflink or copy; where passes of precopy.h went before
+ * (`known` is that of the last one) only what these have not done. A failure leaves nothing behind. What is there under the name `to` from a swap that was cut off is replaced. */
 int epoch_clone(int agent_dir, int64_t from, int64_t to, const MirrorIndex *known, Error *e);
 
 /* ---- while `from` is written to, for precopy.h ---- */
 
 /* Would such passes save epoch_clone() anything? */
 bool epoch_wants_precopy(int agent_dir, int64_t from);
-/* One pass: the first (`known` is NULL) or a later one. What it copied is on the disk. */
+/* One pass: the first (`known` is NULL), or the second, which leaves the copy under its name. What it copied is on the disk. */
 int epoch_precopy(int agent_dir, int64_t from, int64_t to, const MirrorIndex *known, MirrorIndex *seen, Error *e);
 
 /* A copy for a rehearsal, epochs/rehearsal.tmp: of no single moment, unless it is a snapshot. */
