@@ -44,6 +44,7 @@ Container *container_free(Container *c)
         fd_closep(&c->cgroup);
         fd_closep(&c->cgroup_agent);
         fd_closep(&c->cgroup_probe);
+        fd_closep(&c->left);
         free(c);
     }
     return NULL;
@@ -63,7 +64,8 @@ static Container *container_new(const ContainerSpec *spec, int run_dir)
                          .netns = -EBADF,
                          .cgroup = -EBADF,
                          .cgroup_agent = -EBADF,
-                         .cgroup_probe = -EBADF};
+                         .cgroup_probe = -EBADF,
+                         .left = -EBADF};
         snprintf(c->name, sizeof(c->name), "%s", spec->name);
     }
     return c;

@@ -44,6 +44,7 @@ typedef struct Container {
     int init;          /* connection to moss-init */
     int userns, netns; /* -EBADF: ours */
     int cgroup, cgroup_agent, cgroup_probe;
+    int left;                     /* what the last pivot has taken off, see container_settle(); -EBADF: nothing */
     uint32_t base;                /* the host's id of the container's id 0 */
     bool same_ids;                /* all of its ids are ours: there is nothing to map */
     struct KeptContainer *engine; /* runtime/oci/kept-container.h; NULL: it is of our own making */

@@ -6,6 +6,7 @@
 #include "drive_internal.h"
 #include "engine.h"
 #include "epoch.h"
+#include "pivot.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/process.h"
@@ -349,6 +350,7 @@ static void on_event(IncarnationEvent event, const char *why, void *userdata)
     case INCARNATION_READY:
         d->failures = 0;
         hold_ready(d->hold);
+        container_settle(d->container);
         drive_feed(d, EVENT_GATE_PASSED, NULL);
         d->spec.settled(NULL, d->spec.userdata);
         break;

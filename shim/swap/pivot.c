@@ -188,11 +188,30 @@ static int keep_mount(const char *path, long magic, bool recursive, Error *e)
     return mnt < 0 ? error_errnof(e, -errno, "%s", path) : mnt;
 }
 
-/* What one incarnation left in /dev/shm is not for the next. */
+/* A mount as fresh_shm() makes it, with nothing in it. */
+static bool is_unused(int dev, const char *name)
+{
+    int fd = openat(dev, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    _cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct stat st, above;
+    const struct dirent *de;
+
+    if (!d || fstat(fd, &st) < 0 || fstat(dev, &above) < 0 || st.st_dev == above.st_dev ||
+        st.st_mode != (S_IFDIR | 01777) || st.st_uid != 0 || st.st_gid != 0)
+        return false;
+    while (errno = 0, (de = readdir(d)))
+        if (!streq(de->d_name, ".") && !streq(de->d_name, ".."))
+            return false;
+    return errno == 0;
+}
+
+/* What one incarnation left in /dev/shm is not for the next. A mount that is taken off has all processors waited for, so an unused one stays. */
 static int fresh_shm(int dev, Error *e)
 {
     _cleanup_close_ int mnt = -EBADF, at = -EBADF;
 
+    if (is_unused(dev, "shm"))
+        return 0;
     if (fchdir(dev) < 0)
         return error_errnof(e, -errno, "/dev");
     while (umount2("shm", MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
@@ -322,7 +341,8 @@ int container_root(Container *c, const PivotSpec *spec, Error *e)
 int container_pivot(Container *c, const PivotSpec *spec, Error *e)
 {
     _cleanup_close_ int root = spec->root >= 0 ? fcntl(spec->root, F_DUPFD_CLOEXEC, 3) : build_root(c, spec, e),
-                        state = -EBADF, notify = -EBADF, in = -EBADF, out = -EBADF;
+                        old = open_of_init(c, "root", O_PATH | O_DIRECTORY, e), state = -EBADF, notify = -EBADF,
+                        in = -EBADF, out = -EBADF;
     Error theirs = {};
     int p[2], status;
     ssize_t n;
@@ -330,6 +350,8 @@ int container_pivot(Container *c, const PivotSpec *spec, Error *e)
 
     if (root < 0)
         return root;
+    if (old < 0)
+        return old;
     state = build_state(c, spec, e);
     if (state < 0)
         return state;
@@ -356,5 +378,12 @@ int container_pivot(Container *c, const PivotSpec *spec, Error *e)
         return error_setf(e, theirs.code, "cannot pivot to generation %.12s: %s", spec->generation, theirs.text);
     if (n != 0 || !WIFEXITED(status))
         return error_setf(e, -EIO, "cannot pivot to generation %.12s: the helper has died", spec->generation);
+    container_settle(c);
+    c->left = TAKE_FD(old);
     return 0;
+}
+
+void container_settle(Container *c)
+{
+    fd_closep(&c->left);
 }

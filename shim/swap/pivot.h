@@ -6,7 +6,8 @@
  *
  * The overlay (the generation's layers, idmapped, below a fresh tmpfs) and the state volume are built here, detached. A helper enters the container's user and
  * mount namespace, covers "/" with the overlay, moves copies of the mounts that stay (/proc, /dev) and the state volume onto it, and pivots: pivot_root(2)
- * takes along PID 1, whose root the old one was. The old root has no other user, since the incarnation is dead, and vanishes. */
+ * takes along PID 1, whose root the old one was. The old root has no other user, since the incarnation is dead; that it vanishes takes longer than all the rest, and is left to
+ * container_settle(), when nobody waits any more. */
 
 #include "runtime/store/store.h"
 #include "shim/swap/container.h"
@@ -27,5 +28,6 @@ typedef struct PivotSpec {
 int container_root(Container *c, const PivotSpec *spec, Error *e);
 
 int container_pivot(Container *c, const PivotSpec *spec, Error *e);
+void container_settle(Container *c);
 
 #endif
