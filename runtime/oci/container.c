@@ -203,6 +203,8 @@ int container_start(const Runtime *rt, const char *id, Error *e)
         return r;
     }
     r = hooks_run(config, HOOK_POSTSTART, &c.state, "running", e);
+    if (r < 0)
+        (void) kill_first(&c, NULL); /* runtime-spec 1.3, "Lifecycle"; it is there to be deleted */
     if (r < 0 || relay.in < 0)
         return r;
     pidfd = state_pidfd(&c.state);

@@ -39,7 +39,7 @@ static int run_one(const ConfigHook *h, const char *kind, const char *input, con
 
 int hooks_run(const Config *c, HookKind kind, const State *state, const char *status, Error *e)
 {
-    bool go_on = kind == HOOK_POSTSTART || kind == HOOK_POSTSTOP;
+    bool go_on = kind == HOOK_POSTSTOP;
     /* Hooks of the container's side have its root for "/" or are about to: the bundle is not theirs to see. */
     const char *cwd = kind == HOOK_START_CONTAINER ? "/" : state->bundle;
     /* Without one of its own it has that of where it runs: the container's, or ours. */

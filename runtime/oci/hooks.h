@@ -8,7 +8,7 @@
 #include "config.h"
 #include "state.h"
 
-/* Runs all of one kind. The first that fails ends it with an error that carries what it printed; of poststart and poststop hooks,
+/* Runs all of one kind. The first that fails ends it with an error that carries what it printed, upon which the container is to be stopped; of poststop hooks,
  * whose failure must not stop anything, all are run and the first failure is reported. */
 int hooks_run(const Config *c, HookKind kind, const State *state, const char *status, Error *e);
 

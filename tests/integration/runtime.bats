@@ -265,6 +265,23 @@ own hook" ]
     [[ $output == *"createRuntime hook"*"not done after"* ]]
 }
 
+@test "a poststart hook that fails stops the container, a poststop hook that fails stops nothing" {
+    printf '#!/bin/sh\necho "$1" >>%s\n[ "$1" != bad ]\n' "$BATS_TEST_TMPDIR/hooks" >"$bundle/hook"
+    chmod +x "$bundle/hook"
+    config '.hooks.poststart = [{path: $path, args: ["hook", "first"]}, {path: $path, args: ["hook", "bad"]}, {path: $path, args: ["hook", "never"]}]' \
+        --arg path "$bundle/hook"
+    config '.hooks.poststop = [{path: $path, args: ["hook", "bad"]}, {path: $path, args: ["hook", "last"]}]' --arg path "$bundle/hook"
+    program sleep 1000
+    create_container
+    run moss start "$id"
+    [ "$status" -eq 1 ]
+    [[ $output == *"poststart hook $bundle/hook: exit status 1"* ]]
+    [ "$(status)" = stopped ]
+    run moss delete "$id"
+    [ "$(tr '\n' ' ' <"$BATS_TEST_TMPDIR/hooks")" = "first bad bad last " ]
+    [ -z "$(moss list --quiet)" ]
+}
+
 @test "errors are one line, and one record in --log" {
     program nosuch
     run moss --log "$BATS_TEST_TMPDIR/log" --log-format json run --bundle "$bundle" "$id" </dev/null
