@@ -18,7 +18,7 @@
 #define OVERRIDES "/etc/moss/seccomp"
 #define PROFILE_MAX ((size_t) 256 << 10)
 #define CACHED_MAX 64
-#define FORMAT 3U
+#define FORMAT 4U
 
 #define EMBED(symbol, file)                                                                                            \
     __asm__(".section .rodata\n" #symbol ":\n.incbin \"" file "\"\n" #symbol "_end:\n.byte 0\n.previous\n");           \

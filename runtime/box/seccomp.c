@@ -352,6 +352,8 @@ int seccomp_compile(const json_t *profile, SeccompFilter *ret, Error *e)
         r = export(&c, e);
     if (r >= 0)
         r = refuse_younger(&c, e);
+    if (r >= 0 && seccomp_shrink(&c.filter) < 0)
+        r = error_errnof(e, -ENOMEM, "seccomp: cannot make a program");
     if (r < 0)
         return r;
     *ret = c.filter;
