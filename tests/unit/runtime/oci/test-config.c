@@ -44,7 +44,6 @@ TEST(what_the_specification_does_not_know_is_ignored)
 /* What is wrong, and the words that say so. */
 TEST(wrong_values_are_refused_with_their_place)
 {
-    static const struct {
         const char *process, *rest, *words;
     } table[] = {
         {",\"user\":{\"uid\":-1}", "", "process.user.uid"},

@@ -227,7 +227,7 @@ TEST(what_cgroup_v2_does_not_have_or_makes_no_sense_is_refused)
         {"{\"unified\":{\"cgroup.procs\":\"1\"}}", "no file of a controller"},
         {"{\"unified\":{\"../x.y\":\"1\"}}", "no file of a controller"},
         {"{\"unified\":{\"memory.max\":1}}", "no file of a controller"},
-        {"{\"unified\":{\"perf_event.x\":\"1\"}}", "controller \"perf_event\" is not available"},
+        {"{\"unified\":{\"perf_event.x\":\"1\"}}", "controller `perf_event` is not available"},
     };
     Fake f = fake_make("cpu io memory pids hugetlb rdma misc");
 
