@@ -12,6 +12,7 @@
 #include "runtime/box/cgroup.h"
 
 #define SUBGROUP "run.oci.systemd.subgroup"
+#define SUBGROUP_DEFAULT "container"
 #define KILL_TIMEOUT (10 * USEC_PER_SEC)
 
 #define MANAGER_NAME "org.freedesktop.systemd1"
@@ -304,12 +305,13 @@ static int find_cgroup(const Config *c, pid_t pid, const char *unit, ContainerCg
 
     if (r < 0)
         return r;
+    sub = sub ? sub : SUBGROUP_DEFAULT;
     if (scope_length(path, unit) != strlen(path))
         return error_setf(e, -EIO, "systemd: unit %s was started, but its process is in cgroup /%s", unit, path);
     r = container_cgroup_open(path, unit, ret, e);
     if (r >= 0 && ret->fd < 0)
         r = error_errnof(e, -ENOENT, "cgroup /%s", path);
-    if (r >= 0 && sub && *sub)
+    if (r >= 0 && *sub)
         r = enter_subgroup(sub, pid, ret, e);
     return r;
 }

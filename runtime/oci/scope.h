@@ -11,7 +11,10 @@
  *
  * linux.cgroupsPath is "slice:prefix:name" for prefix-name.scope in that slice; parts may be empty. Annotations org.systemd.property.NAME set further
  * properties of the unit; their values are written as GVariant text: 'text', true, uint64 5, ['a', 'b']. A NAME that ends in Sec takes seconds.
- * run.oci.systemd.subgroup names a cgroup below the scope that the container is put in.
+ * The container is in a cgroup "container" below the scope, as with crun; run.oci.systemd.subgroup names another, and "" puts it in the scope itself.
+ * Both have the limits. So the scope, whose own charges come on top, is what runs into its memory limit first, and memory.events of the container's
+ * cgroup changes only when a process of it is killed. conmon (2.1.12) watches the file of the cgroup that the process is in and stops at a change that is
+ * no kill: in the scope itself, reclaim at the limit ("max") would come before every kill, and podman would not learn of that (OOMKilled).
  *
  * The system's manager is asked by root, the user's own by anybody else and by root of a user namespace. Nothing waits longer than SCOPE_TIMEOUT.
  * Source: org.freedesktop.systemd1(5). */

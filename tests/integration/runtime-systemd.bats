@@ -21,6 +21,7 @@ teardown() {
 create_scope() {
     moss --systemd-cgroup create --bundle "$bundle" "$@" "$id" </dev/null >"$BATS_TEST_TMPDIR/out" 2>&1
     cgroup=$(unified)$(sed -n s/^0:://p "/proc/$(moss state "$id" | jq .pid)/cgroup")
+    scope=${cgroup%/container}
 }
 
 property() {
@@ -32,13 +33,13 @@ property() {
     [ "$(property ActiveState)" = active ]
     [ "$(property Delegate)" = yes ]
     [ "$(property Slice)" = system.slice ]
-    [ "$(property ControlGroup)" = "${cgroup#"$(unified)"}" ]
+    [ "$(property ControlGroup)" = "${scope#"$(unified)"}" ]
     moss delete "$id"
     [ "$(property ActiveState)" = inactive ]
     config '.linux.cgroupsPath = "machine-moss.slice:libpod:\($id)"' --arg id "$id"
     unit=libpod-$id.scope
     create_scope
-    [[ $cgroup == */machine.slice/machine-moss.slice/libpod-$id.scope ]]
+    [[ $scope == */machine.slice/machine-moss.slice/libpod-$id.scope ]]
     [ "$(property Slice)" = machine-moss.slice ]
 }
 
@@ -57,7 +58,7 @@ property() {
     moss kill "$id" KILL
     await_status stopped
     moss delete "$id"
-    [ ! -e "$cgroup" ]
+    [ ! -e "$scope" ]
 }
 
 @test "limits are properties of the unit and values of the cgroup" {
@@ -69,6 +70,7 @@ property() {
     [ "$(property CPUQuotaPerSecUSec) $(property CPUQuotaPeriodUSec)" = "130ms 100ms" ]
     [ "$(cat "$cgroup"/{memory.max,memory.low,memory.high,memory.swap.max,pids.max,cpu.max,cpuset.cpus} | paste -s -d,)" = \
         "67108864,33554432,62914560,0,77,12345 100000,0" ]
+    [ "$(cat "$scope"/{memory.max,memory.swap.max,pids.max} | paste -s -d,)" = 67108864,0,77 ]
 }
 
 @test "update reaches both, and a reload of systemd undoes nothing" {
@@ -95,13 +97,31 @@ property() {
     [[ $output == *"systemd: unit $unit: StartTransientUnit: "*NoSuchThing* ]]
 }
 
-@test "a subgroup is asked for by annotation, and has the limits" {
-    config '.annotations = {"run.oci.systemd.subgroup": "container"} | .linux.resources += {memory: {limit: 67108864}}'
+@test "the container is in a cgroup below the scope, by the name that an annotation says, or in the scope" {
     create_scope
     [[ $cgroup == */"$unit"/container ]]
-    [ "$(cat "$cgroup/memory.max")" = 67108864 ]
+    [ -z "$(cat "$scope/cgroup.procs")" ]
+    moss delete "$id"
+    for name in other ""; do
+        config '.annotations = {"run.oci.systemd.subgroup": $name}' --arg name "$name"
+        create_scope
+        [[ $cgroup == */"$unit${name:+/$name}" ]]
+        moss start "$id"
+        [ "$(moss exec "$id" grep ^0:: /proc/self/cgroup)" = 0::/ ]
+        moss delete --force "$id"
+        [ "$(property LoadState)" = not-found ]
+    done
+}
+
+# conmon watches that file, and gives up at a change that is no kill.
+@test "memory.events of the container's cgroup changes only when a process is killed" {
+    config '.linux.resources += {memory: {limit: 16777216, swap: 16777216}}'
+    script 'dd if=/dev/zero of=/dev/null bs=64M || echo killed; exec sleep 1000'
+    create_scope
     moss start "$id"
-    [ "$(moss exec "$id" grep ^0:: /proc/self/cgroup)" = 0::/ ]
+    await grep -q killed "$BATS_TEST_TMPDIR/out"
+    [ "$(grep -E '^(max|oom|oom_kill) ' "$cgroup/memory.events" | paste -s -d,)" = 'max 0,oom 0,oom_kill 1' ]
+    grep -qx 'oom_kill 1' "$scope/memory.events"
 }
 
 @test "a name is free again at once, also after a unit that failed" {
