@@ -191,7 +191,7 @@ teardown() {
 
 @test "update changes a running container" {
     pod_start "$(name)" --memory 64m -- sleep 1000
-    pod update --memory 96m --pids-limit 44 --cpu-shares 2048 "$(name)" >/dev/null
+    pod update --memory 96m --cpu-shares 2048 "$(name)" >/dev/null
     run -0 pod exec "$(name)" cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.weight
     [ "$output" = $'100663296\n79' ]
 }
