@@ -17,6 +17,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/box/cgroup.h"
+#include "scope.h"
 
 #define KILL_TIMEOUT (10 * USEC_PER_SEC)
 #define PIDS_MAX ((size_t) 4 << 20) /* bytes of cgroup.procs */
@@ -221,7 +222,10 @@ static int delete_remains(const Runtime *rt, const char *id, Error *e)
 
     if (dir < 0)
         return dir;
-    if (config_load(dir, "config.json", &config, NULL) >= 0 && (r = container_cgroup_remove_remains(config, id, e)) < 0)
+    r = scope_remove_remains(dir, e);
+    if (r >= 0 && config_load(dir, "config.json", &config, NULL) >= 0)
+        r = container_cgroup_remove_remains(config, id, e);
+    if (r < 0)
         return r;
     return state_remove(rt->root, id, e);
 }

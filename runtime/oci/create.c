@@ -325,7 +325,7 @@ static int make_cgroup(Creation *c, Error *e)
 {
     const char *id = c->launch.state.id;
     int r = c->options->no_cgroup ? 0
-            : c->options->systemd ? scope_make(c->config, id, c->child.pid, &c->group, e)
+            : c->options->systemd ? scope_make(c->config, id, c->dir, c->child.pid, &c->group, e)
                                   : container_cgroup_make(c->config, id, &c->group, e);
 
     c->launch.state.cgroup = c->group.path;

@@ -14,6 +14,9 @@
 #define SUBGROUP "run.oci.systemd.subgroup"
 #define SUBGROUP_DEFAULT "container"
 #define KILL_TIMEOUT (10 * USEC_PER_SEC)
+#define REMAINS_TIMEOUT USEC_PER_SEC
+#define UNIT_LINK "unit"
+#define UNIT_MAX 255
 
 #define MANAGER_NAME "org.freedesktop.systemd1"
 #define MANAGER_PATH "/org/freedesktop/systemd1"
@@ -236,7 +239,13 @@ static int put_properties(const Config *c, const char *id, const char *slice, pi
     return scope_put_annotations(b, c->annotations, e);
 }
 
-static int start(const Config *c, const char *id, pid_t pid, char **ret_unit, Error *e)
+/* Before the scope is there, so that whoever finds a creation cut off knows what to look for. */
+static int note_unit(int dir, const char *unit, Error *e)
+{
+    return symlinkat(unit, dir, UNIT_LINK) < 0 ? error_errnof(e, -errno, "state of the container: " UNIT_LINK) : 0;
+}
+
+static int start(const Config *c, const char *id, int dir, pid_t pid, char **ret_unit, Error *e)
 {
     _cleanup_(strbuf_done) StrBuf properties = {};
     _cleanup_(bus_done) Bus bus = BUS_INIT;
@@ -246,7 +255,7 @@ static int start(const Config *c, const char *id, pid_t pid, char **ret_unit, Er
 
     if ((r = scope_names(c->cgroups_path, id, system, &unit, &slice, e)) < 0 ||
         (r = put_properties(c, id, slice, pid, &properties, e)) < 0 || (r = connect_manager(system, &bus, e)) < 0 ||
-        (r = scope_start_unit(&bus, unit, &properties, e)) < 0)
+        (r = note_unit(dir, unit, e)) < 0 || (r = scope_start_unit(&bus, unit, &properties, e)) < 0)
         return r;
     *ret_unit = TAKE_PTR(unit);
     return 0;
@@ -324,11 +333,11 @@ static int stop(const char *unit, Error *e)
     return r < 0 ? r : scope_stop_unit(&bus, unit, e);
 }
 
-int scope_make(const Config *c, const char *id, pid_t pid, ContainerCgroup *ret, Error *e)
+int scope_make(const Config *c, const char *id, int dir, pid_t pid, ContainerCgroup *ret, Error *e)
 {
     _cleanup_(container_cgroup_done) ContainerCgroup g = CONTAINER_CGROUP_INIT;
     _cleanup_free_ char *unit = NULL;
-    int r = start(c, id, pid, &unit, e);
+    int r = start(c, id, dir, pid, &unit, e);
 
     if (r < 0)
         return r;
@@ -410,4 +419,48 @@ int scope_remove(const ContainerCgroup *g, Error *e)
         return error_errnof(e, r, "cannot end what runs in cgroup %s", path);
     r = stop(g->unit, e);
     return r < 0 ? r : cgroup_remove(g->top, path, e);
+}
+
+/* -ENOENT: there is no such unit. GetUnitProcesses answers a(sus), which begins with its length. */
+static int unit_is_empty(Bus *bus, const char *unit, bool *ret, Error *e)
+{
+    BusCall call = to_manager("GetUnitProcesses", "s");
+    _cleanup_(bus_message_done) BusMessage reply = {};
+    _cleanup_(strbuf_done) StrBuf body = {};
+    uint32_t length;
+    int r;
+
+    bus_put_string(&body, unit);
+    r = bus_call(bus, &call, &body, &reply, e);
+    if (r == -EREMOTEIO && reply.error && streq(reply.error, MANAGER_NAME ".NoSuchUnit"))
+        return -ENOENT;
+    if (r >= 0)
+        r = streq(reply.signature, "a(sus)") ? bus_get_u32(&reply, &length) : -EBADMSG;
+    if (r < 0)
+        return error_wrapf(e, r, "systemd: unit %s", unit);
+    *ret = length == 0;
+    return 0;
+}
+
+int scope_remove_remains(int dir, Error *e)
+{
+    uint64_t deadline = clock_now() + REMAINS_TIMEOUT;
+    _cleanup_(bus_done) Bus bus = BUS_INIT;
+    char unit[UNIT_MAX + 1];
+    ssize_t n = readlinkat(dir, UNIT_LINK, unit, sizeof(unit));
+    bool empty;
+    int r;
+
+    if (n < 0 || n > UNIT_MAX)
+        return n < 0 && errno == ENOENT ? 0 : error_errnof(e, n < 0 ? -errno : -ENAMETOOLONG, UNIT_LINK);
+    unit[n] = '\0';
+    r = connect_manager(process_is_system(), &bus, e);
+    while (r >= 0 && (r = unit_is_empty(&bus, unit, &empty, e)) >= 0 && !empty) {
+        struct timespec tick = {.tv_nsec = 2000000};
+
+        if (clock_now() > deadline)
+            return 0;
+        nanosleep(&tick, NULL);
+    }
+    return r == -ENOENT ? 0 : r < 0 ? r : scope_stop_unit(&bus, unit, e);
 }

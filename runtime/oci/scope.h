@@ -25,14 +25,18 @@
 
 #define SCOPE_TIMEOUT (30 * USEC_PER_SEC)
 
-/* Has systemd make the scope around `pid`, and opens its cgroup. On failure there is no scope. */
-int scope_make(const Config *c, const char *id, pid_t pid, ContainerCgroup *ret, Error *e);
+/* Has systemd make the scope around `pid`, and opens its cgroup. On failure there is no scope. Its name is in the container's state directory `dir` before
+ * it is there. */
+int scope_make(const Config *c, const char *id, int dir, pid_t pid, ContainerCgroup *ret, Error *e);
 /* Limits of a scope that is there. */
 int scope_update(const ContainerCgroup *g, const json_t *resources, Error *e);
 /* Moves a process into it that could not be born there. */
 int scope_attach(const ContainerCgroup *g, pid_t pid, Error *e);
 /* Kills what is in it, stops the unit and has systemd forget it. A unit that is gone is success. */
 int scope_remove(const ContainerCgroup *g, Error *e);
+/* Stops that of a creation that was cut off before its place was recorded: systemd does not always see that its only process has ended. What lives on in a unit
+ * of that name for a second is not of that creation: such a unit is left alone. */
+int scope_remove_remains(int dir, Error *e);
 
 /* ---- shared by the files of this driver ---- */
 

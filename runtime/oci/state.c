@@ -102,7 +102,7 @@ int state_open(int root, const char *id, bool lock, Error *e)
 
 int state_remove(int root, const char *id, Error *e)
 {
-    static const char *const files[] = {STATE_FILE, "config.json"};
+    static const char *const files[] = {STATE_FILE, "config.json", "unit"};
     char path[ID_MAX + 16];
     int r;
 

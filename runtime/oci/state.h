@@ -7,6 +7,7 @@
  *     state.json     {"version":1,"id":…,"pid":…,"startTime":…,"bundle":…,"rootfs":…,"cgroup":…,"unit":…,"created":…,"owner":…,"rootMount":…}
  *     config.json    a copy of the bundle's, as it was when the container was created
  *     start          the socket that the created process waits at; gone once it was started
+ *     unit           a link whose text is the name of systemd's scope, where there is to be one
  *
  * The directory itself is locked (flock) by a command that changes the container; readers need no lock, as state.json is replaced as a whole. A process
  * is known by its pid *and* its start time, which no reused pid has; whoever acts on it opens a pidfd first and compares then. */

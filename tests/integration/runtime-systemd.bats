@@ -139,6 +139,7 @@ property() {
 }
 
 @test "a process of a container that somebody else's stop ended is found stopped" {
+    config '.annotations = {"org.systemd.property.TimeoutStopUSec": "uint64 1000000"}' # it ignores SIGTERM
     create_scope
     moss start "$id"
     systemctl stop "$unit"
@@ -152,6 +153,18 @@ property() {
     [ "$status" -eq 1 ]
     [[ $output == *'executable file not found in $PATH'* ]]
     [ -z "$(systemctl list-units --all --no-legend "$unit")" ]
+}
+
+@test "a creation that was cut off leaves no unit once it is deleted" {
+    for delay in $(seq 0 0.005 0.06) 0.1 0.2 0.4 0.8; do
+        "$runtime" --root "$containers" --systemd-cgroup create --bundle "$bundle" "$id" </dev/null >/dev/null 2>&1 3>&- &
+        sleep "$delay"
+        kill -KILL $! 2>/dev/null || true
+        wait $! || true
+        moss delete --force "$id"
+        [ "$(property LoadState)" = not-found ]
+        [ -z "$(find "$(unified)" -name "$unit")" ]
+    done
 }
 
 @test "without the manager's own socket the bus serves" {
