@@ -77,16 +77,13 @@ pod_is() {
 oom_is_known() {
     pod_start "$(name)" --memory 16m --memory-swap 16m -- sh -c 'trap "exit 9" TERM; dd if=/dev/zero of=/dev/null bs=64M; sleep 1000 & wait'
     # Podman 4 looks for conmon's mark beside config.json, podman 5 in /run.
-    directory=$(dirname "$(pod inspect --format '{{.OCIConfigPath}}' "$(name)")")
-    id=$(pod inspect --format '{{.Id}}' "$(name)")
+    read -r id config <<<"$(pod inspect --format '{{.Id}} {{.OCIConfigPath}}' "$(name)")"
+    directory=${config%/*}
     await eval "find /run '$directory' -name oom -path '*$id*' 2>/dev/null | grep -q ."
     pod stop -t 30 "$(name)" >/dev/null
     pod_is "$(name)" '{{.State.OOMKilled}} {{.State.ExitCode}}' 'true 9'
 }
 
 podman_teardown() {
-    local left
-    left=$(podman ps -aq --filter "name=^$(name)")
-    # shellcheck disable=SC2086
-    [ -z "$left" ] || podman rm -f -t 0 $left >/dev/null 3>&-
+    podman rm -f -t 0 --filter "name=^$(name)" >/dev/null 3>&-
 }

@@ -21,9 +21,7 @@ setup() {
 }
 
 teardown() {
-    left=$(as_user podman ps -aq --filter "name=^$(name)")
-    # shellcheck disable=SC2086
-    [ -z "$left" ] || as_user podman rm -f -t 0 $left >/dev/null
+    as_user podman rm -f -t 0 --filter "name=^$(name)" >/dev/null
 }
 
 as_user() {
