@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "userns.h"
 
+#include <inttypes.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -9,9 +10,11 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/file.h"
 #include "runtime/base/process.h"
 #include "runtime/base/strbuf.h"
 
+#define RANGES_MAX 64U
 #define MAP_BYTES_MAX 4096U /* map_write() of the kernel: less than a page */
 
 uint32_t userns_range(pid_t pid)
@@ -93,6 +96,38 @@ int userns_map(pid_t pid, const IdMap *uids, size_t n_uids, const IdMap *gids, s
     }
     r = map_by_helper(pid, "newuidmap", uids, n_uids, e);
     return r < 0 ? r : map_by_helper(pid, "newgidmap", gids, n_gids, e);
+}
+
+/* A range is given on only as far as it is one range of ours. */
+static int read_own(const char *file, IdMap *maps, size_t max, size_t *ret_n, Error *e)
+{
+    _cleanup_free_ char *text = NULL;
+    char *save = NULL;
+    size_t n = 0;
+    int r = file_read_at(AT_FDCWD, file, MAP_BYTES_MAX, &text, NULL);
+
+    if (r < 0)
+        return error_errnof(e, r, "%s", file);
+    for (char *line = strtok_r(text, "\n", &save); line && n < max; line = strtok_r(NULL, "\n", &save)) {
+        uint32_t inside, count;
+
+        if (sscanf(line, "%" SCNu32 " %*u %" SCNu32, &inside, &count) == 2 && inside < USERNS_IDS)
+            maps[n++] = (IdMap){inside, inside, MIN(count, USERNS_IDS - inside)};
+    }
+    *ret_n = n;
+    return 0;
+}
+
+int userns_map_same(pid_t pid, Error *e)
+{
+    IdMap uids[RANGES_MAX], gids[RANGES_MAX];
+    size_t n_uids, n_gids;
+    int r;
+
+    if ((r = read_own("/proc/self/uid_map", uids, RANGES_MAX, &n_uids, e)) < 0 ||
+        (r = read_own("/proc/self/gid_map", gids, RANGES_MAX, &n_gids, e)) < 0)
+        return r;
+    return userns_map(pid, uids, n_uids, gids, n_gids, e);
 }
 
 /* A namespace lives as long as a process or an fd has it: this process is there until the fd is. */

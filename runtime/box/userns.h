@@ -22,6 +22,9 @@ uint32_t userns_range(pid_t pid);
  * /etc/subuid allows. */
 int userns_map(pid_t pid, const IdMap *uids, size_t n_uids, const IdMap *gids, size_t n_gids, Error *e);
 
+/* userns_map() so that the process has the same ids below USERNS_IDS as we, root of a user namespace, have. */
+int userns_map_same(pid_t pid, Error *e);
+
 /* A user namespace that has these maps and no process, for mounts whose owners are mapped (MOUNT_ATTR_IDMAP). Returns an fd of it. */
 int userns_open(const IdMap *uids, size_t n_uids, const IdMap *gids, size_t n_gids, Error *e);
 

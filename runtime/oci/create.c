@@ -283,7 +283,8 @@ static int open_console(Creation *c, bool attended, Error *e)
 /* The container's first process is moss-init. */
 static int keep_agent(Creation *c, Error *e)
 {
-    int r = kept_check(c->config, &c->launch.filter, c->options->caller.preserve_fds, !c->options->no_cgroup, e);
+    bool cgroup = c->group.fd >= 0 || (c->options->systemd && !c->options->no_cgroup); /* systemd's comes later */
+    int r = kept_check(c->config, &c->launch.filter, c->options->caller.preserve_fds, cgroup, e);
 
     if (r >= 0)
         r = kept_open(c->dir, c->rt->self, &c->launch.kept, e);

@@ -50,7 +50,7 @@ static int base_path(char **ret, Error *e)
     _cleanup_free_ char *own = NULL;
     int r;
 
-    if (geteuid() == 0) {
+    if (process_is_system()) {
         *ret = strdup("moss");
         return *ret ? 0 : -ENOMEM;
     }

@@ -169,7 +169,9 @@ static int map_ids(Container *c, Error *e)
 {
     IdMap map;
 
-    c->base = c->same_ids ? 0 : userns_range(c->pid);
+    if (c->same_ids)
+        return userns_map_same(c->pid, e);
+    c->base = userns_range(c->pid);
     map = (IdMap){.inside = 0, .outside = c->base, .count = USERNS_IDS};
     return userns_map(c->pid, &map, 1, &map, 1, e);
 }

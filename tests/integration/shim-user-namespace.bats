@@ -23,8 +23,10 @@ session_setup() {
         "$session" "$OUTER" 3>&- &
     holder=$!
     timeout 20 sh -c 'until [ "$(cat "/proc/$1/comm")" = sleep ]; do sleep 0.05; done' - "$holder"
-    echo "0 $OUTER 65537" >"/proc/$holder/uid_map"
-    echo "0 $OUTER 65537" >"/proc/$holder/gid_map"
+    # In one write(2), and as two ranges: what a user has are its own id and the subordinate ones.
+    for map in uid_map gid_map; do
+        printf '0 %s 1\n1 %s 65536\n' "$OUTER" $((OUTER + 1)) | dd bs=4096 of="/proc/$holder/$map" status=none
+    done
 }
 
 # As the engine does.
@@ -100,6 +102,13 @@ create() {
     [ "$(stat -c %u "$AGENT"/epochs/*/counter | sort -u)" = $((OUTER + 1000)) ]
     # Nothing of root's has come to it.
     [ "$(awk '/^Uid/ {print $2}' "/proc/$(state pid)/status")" = $((OUTER + 1000)) ]
+}
+
+@test "without a cgroup of the user's the container is refused" {
+    jq '.linux.cgroupsPath = "/not-the-users"' "$bundle/config.json" >"$BATS_TEST_TMPDIR/config"
+    cat "$BATS_TEST_TMPDIR/config" >"$bundle/config.json"
+    run -1 engine create --bundle "$bundle" container
+    [[ $output == *"annotation dev.moss.agent: needs a cgroup"* ]]
 }
 
 @test "with a user namespace of its own below that of the user the container is refused, and says why" {
