@@ -442,25 +442,32 @@ static int unit_is_empty(Bus *bus, const char *unit, bool *ret, Error *e)
     return 0;
 }
 
-int scope_remove_remains(int dir, Error *e)
+int scope_stop_empty_unit(Bus *bus, const char *unit, Error *e)
 {
     uint64_t deadline = clock_now() + REMAINS_TIMEOUT;
-    _cleanup_(bus_done) Bus bus = BUS_INIT;
-    char unit[UNIT_MAX + 1];
-    ssize_t n = readlinkat(dir, UNIT_LINK, unit, sizeof(unit));
-    bool empty;
+    bool empty = false;
     int r;
 
-    if (n < 0 || n > UNIT_MAX)
-        return n < 0 && errno == ENOENT ? 0 : error_errnof(e, n < 0 ? -errno : -ENAMETOOLONG, UNIT_LINK);
-    unit[n] = '\0';
-    r = connect_manager(process_is_system(), &bus, e);
-    while (r >= 0 && (r = unit_is_empty(&bus, unit, &empty, e)) >= 0 && !empty) {
+    while ((r = unit_is_empty(bus, unit, &empty, e)) >= 0 && !empty) {
         struct timespec tick = {.tv_nsec = 2000000};
 
         if (clock_now() > deadline)
             return 0;
         nanosleep(&tick, NULL);
     }
-    return r == -ENOENT ? 0 : r < 0 ? r : scope_stop_unit(&bus, unit, e);
+    return r == -ENOENT ? 0 : r < 0 ? r : scope_stop_unit(bus, unit, e);
+}
+
+int scope_remove_remains(int dir, Error *e)
+{
+    _cleanup_(bus_done) Bus bus = BUS_INIT;
+    char unit[UNIT_MAX + 1];
+    ssize_t n = readlinkat(dir, UNIT_LINK, unit, sizeof(unit));
+    int r;
+
+    if (n < 0 || n > UNIT_MAX)
+        return n < 0 && errno == ENOENT ? 0 : error_errnof(e, n < 0 ? -errno : -ENAMETOOLONG, UNIT_LINK);
+    unit[n] = '\0';
+    r = connect_manager(process_is_system(), &bus, e);
+    return r < 0 ? r : scope_stop_empty_unit(&bus, unit, e);
 }

@@ -46,6 +46,8 @@ int scope_names(const char *cgroups_path, const char *id, bool system, char **re
 /* StartTransientUnit with `properties`, elements of a(sv), and StopUnit; both wait for the end of the job. */
 int scope_start_unit(Bus *bus, const char *unit, const StrBuf *properties, Error *e);
 int scope_stop_unit(Bus *bus, const char *unit, Error *e);
+/* The same, unless something lives on in it for a second. */
+int scope_stop_empty_unit(Bus *bus, const char *unit, Error *e);
 
 /* Elements of an array of properties, a(sv). Wrong types are left to resources_apply(), which sees them first. */
 void scope_put_limits(StrBuf *b, const json_t *resources);

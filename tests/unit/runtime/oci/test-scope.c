@@ -214,6 +214,7 @@ typedef struct Answer {
     const char *member; /* the call that must come */
     const char *error;  /* that it is answered with; NULL: a job, which… */
     const char *result; /* …ends so; NULL: the call is one without */
+    bool processes;     /* GetUnitProcesses: there is one */
 } Answer;
 
 static void send_job_removed(Bus *bus, const char *job, const char *result)
@@ -235,6 +236,19 @@ static void send_job_removed(Bus *bus, const char *job, const char *result)
         _exit(3);
 }
 
+static void put_processes(StrBuf *b, bool any)
+{
+    size_t array = bus_open_array(b, 8);
+
+    if (any) {
+        bus_put_align(b, 8);
+        bus_put_string(b, "/x.scope");
+        bus_put_u32(b, 7);
+        bus_put_string(b, "sleep");
+    }
+    bus_close_array(b, array, 8);
+}
+
 static _Noreturn void manage(int fd, const Answer *answers)
 {
     Bus bus = {.fd = fd, .direct = true, .deadline = clock_now() + 10 * USEC_PER_SEC};
@@ -247,9 +261,12 @@ static _Noreturn void manage(int fd, const Answer *answers)
         if (bus_receive(&bus, &call, NULL) < 0 || !streq(call.member, answers->member))
             _exit(1);
         m.reply_serial = call.serial;
-        if (answers->result && !answers->error) {
-            bus_put_string(&body, "/job/1");
-            m.signature = "o";
+        if (!answers->error && (answers->result || streq(call.member, "GetUnitProcesses"))) {
+            if (answers->result)
+                bus_put_string(&body, "/job/1");
+            else
+                put_processes(&body, answers->processes);
+            m.signature = answers->result ? "o" : "a(sus)";
             m.body = body.data;
             m.body_len = body.len;
         }
@@ -293,6 +310,11 @@ static int start(Bus *bus, Error *e)
 static int stop(Bus *bus, Error *e)
 {
     return scope_stop_unit(bus, "x.scope", e);
+}
+
+static int stop_empty(Bus *bus, Error *e)
+{
+    return scope_stop_empty_unit(bus, "x.scope", e);
 }
 
 #define ERROR_NAME "org.freedesktop.systemd1."
@@ -341,6 +363,29 @@ TEST(stopping_what_is_gone_is_success)
     assert_true(with_manager(silent, stop, &e) < 0);
 }
 
+TEST(a_unit_is_stopped_when_nothing_lives_in_it)
+{
+    static const Answer empty[] = {{.member = "GetUnitProcesses"},
+                                   {"StopUnit", .result = "done"},
+                                   {"ResetFailedUnit", .error = ERROR_NAME "NoSuchUnit"},
+                                   {}};
+    static const Answer ending[] = {{.member = "GetUnitProcesses", .processes = true},
+                                    {.member = "GetUnitProcesses"},
+                                    {"StopUnit", .result = "done"},
+                                    {.member = "ResetFailedUnit"},
+                                    {}};
+    static const Answer gone[] = {{"GetUnitProcesses", .error = ERROR_NAME "NoSuchUnit"}, {}};
+    static const Answer refused[] = {{"GetUnitProcesses", .error = "org.x.No"}, {}};
+    Error e = {};
+
+    assert_int_equal(with_manager(empty, stop_empty, &e), 0);
+    assert_int_equal(with_manager(ending, stop_empty, &e), 0);
+    assert_int_equal(with_manager(gone, stop_empty, NULL), 0);
+    assert_string_equal(e.text, "");
+    assert_int_equal(with_manager(refused, stop_empty, &e), -EREMOTEIO);
+    assert_string_equal(e.text, "systemd: unit x.scope: GetUnitProcesses: refused (org.x.No)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +396,7 @@ int main(void)
         UNIT(a_scope_is_there_when_its_job_is_done),
         UNIT(a_failed_unit_of_the_same_name_makes_room),
         UNIT(stopping_what_is_gone_is_success),
+        UNIT(a_unit_is_stopped_when_nothing_lives_in_it),
     };
 
     return RUN_TESTS(tests);
