@@ -321,23 +321,12 @@ static int verb_probes(const Options *o)
     return probes_show(o->agent, o->json, &e) < 0 ? fail(&e) : 0;
 }
 
-/* Ended is when nobody answers any more. */
 static int end(const Options *o, const char *op, Error *e)
 {
     _cleanup_json_ json_t *answer = NULL;
     int r = call(o, json_pack("{s:s}", "op", op), 10 * USEC_PER_SEC, &answer, e);
-    uint64_t deadline = clock_now() + STOP_TIMEOUT;
 
-    if (r < 0)
-        return r;
-    while (clock_now() < deadline) {
-        _cleanup_json_ json_t *status = json_pack("{s:s}", "op", "status");
-
-        if (shim_call(o->agent, status, USEC_PER_SEC, NULL, NULL, NULL, NULL) == -ENOENT)
-            return 0;
-        usleep(20000);
-    }
-    return error_setf(e, -ETIMEDOUT, "the shim of agent \"%s\" does not end", o->agent);
+    return r < 0 ? r : serve_wait_end(o->agent, STOP_TIMEOUT, e);
 }
 
 static int verb_stop(const Options *o)

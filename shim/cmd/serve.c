@@ -17,7 +17,8 @@
 #include "shim/swap/drive.h"
 
 #define CLIENTS_MAX 32U
-#define LOCK_TIMEOUT (5 * USEC_PER_SEC)
+#define LOCK_TIMEOUT (30 * USEC_PER_SEC)
+#define ANSWER_TIMEOUT (2 * USEC_PER_SEC)
 
 typedef struct Server Server;
 
@@ -304,7 +305,15 @@ static void on_signal(uint32_t events, void *userdata)
 
 /* ---- setup ---- */
 
-/* Whoever has the lock and does not answer is about to end, and the kernel has not put away all of it yet. */
+/* A connection says nothing: the kernel makes it for one that was killed, too, until it has put away all of it. */
+static bool answers(const char *agent)
+{
+    _cleanup_json_ json_t *request = json_pack("{s:s}", "op", "status"), *answer = NULL;
+
+    return request && shim_call(agent, request, ANSWER_TIMEOUT, NULL, NULL, &answer, NULL) >= 0;
+}
+
+/* Whoever has the lock and does not answer is about to end. */
 static int take_lock(Server *s, Error *e)
 {
     uint64_t deadline = clock_now() + LOCK_TIMEOUT;
@@ -313,13 +322,33 @@ static int take_lock(Server *s, Error *e)
     if (s->lock < 0)
         return error_errnof(e, -errno, "lock");
     while (flock(s->lock, LOCK_EX | LOCK_NB) < 0) {
-        _cleanup_close_ int answers = -EBADF;
-
         if (errno != EWOULDBLOCK)
             return error_errnof(e, -errno, "lock");
-        answers = socket_connect_at(s->run_dir, SHIM_SOCKET);
-        if (answers >= 0 || clock_now() >= deadline)
+        if (answers(s->spec->agent) || clock_now() >= deadline)
             return error_setf(e, -EBUSY, "agent \"%s\" is running already", s->spec->agent);
+        usleep(10000);
+    }
+    return 0;
+}
+
+int serve_wait_end(const char *agent, uint64_t timeout_usec, Error *e)
+{
+    _cleanup_free_ char *run = NULL;
+    _cleanup_close_ int dir = -EBADF, lock = -EBADF;
+    uint64_t deadline = clock_now() + timeout_usec;
+    int r = agent_run_directory(agent, &run, e);
+
+    if (r < 0)
+        return r;
+    dir = open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    lock = dir < 0 ? -EBADF : openat(dir, "lock", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (lock < 0)
+        return error_errnof(e, -errno, "%s/lock", run);
+    while (flock(lock, LOCK_SH | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK)
+            return error_errnof(e, -errno, "%s/lock", run);
+        if (clock_now() >= deadline)
+            return error_setf(e, -ETIMEDOUT, "the shim of agent \"%s\" does not end", agent);
         usleep(10000);
     }
     return 0;

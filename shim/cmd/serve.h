@@ -26,4 +26,7 @@ typedef struct ServeSpec {
 /* Returns when the shim has ended, or could not start the agent. */
 int serve(const ServeSpec *spec, Error *e);
 
+/* Waits until the shim of this agent has ended, with all that it has started for itself: the next one can start. -ETIMEDOUT. */
+int serve_wait_end(const char *agent, uint64_t timeout_usec, Error *e);
+
 #endif

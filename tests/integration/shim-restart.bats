@@ -70,6 +70,30 @@ records() { wc -l <"$AGENT/swaps.jsonl"; }
     [ "$(state ready)" = true ]
 }
 
+@test "a shim waits for one that is about to end, which may be slow" {
+    shim start "$NAME"
+    pid=$(state pid)
+    old=$(shim_pid)
+    kill -STOP "$old" # as one that was killed, but is not gone yet: it is connected to, and answers nothing
+    shim start "$NAME" 3>&- &
+    starter=$!
+    until [ "$(shim_pid | wc -l)" -gt 1 ]; do sleep 0.02; done
+    kill -KILL "$old"
+    wait "$starter"
+    [ "$(state pid)" = "$pid" ]
+}
+
+@test "an agent that was stopped can be started at once, however slowly its shim ends" {
+    command -v strace >/dev/null || skip 'strace is missing'
+    shim start "$NAME"
+    strace -p "$(shim_pid)" -o /dev/null -e trace=close -e inject=close:delay_enter=50000 3>&- &
+    until grep -q '^TracerPid:[^0]*[1-9]' "/proc/$(shim_pid)/status"; do sleep 0.02; done
+    shim stop "$NAME"
+    flock --shared --nonblock "$MOSS_RUN/$NAME/lock" true
+    shim start "$NAME"
+    [ "$(state ready)" = true ]
+}
+
 @test "an agent that was told to end is not taken over" {
     shim start "$NAME"
     shim swap "$NAME" "$(generation stubborn)"
