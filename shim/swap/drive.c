@@ -11,6 +11,8 @@
 
 #define RECOVERIES_MAX 32
 #define START_TRIES 3U
+#define AGAIN_FIRST (1 * USEC_PER_SEC)
+#define AGAIN_MAX (30 * USEC_PER_SEC)
 
 /* ---- events ---- */
 
@@ -35,10 +37,14 @@ static int write_head(Drive *d, const SwapStep *step, const SwapEvent *event)
 
     if (r >= 0) {
         d->in_doubt = false;
+        if (d->again_delay)
+            d->trouble[0] = '\0';
+        d->again_delay = 0;
         return 0;
     }
+    if (!d->again_delay)
+        log_line(d->log, "%s", e.text);
     drive_set_trouble(d, e.text);
-    log_line(d->log, "%s", e.text);
     if (r == -EINPROGRESS) {
         d->in_doubt = true;
         d->doubt = step->head;
@@ -60,7 +66,8 @@ static bool keeps_state(const Drive *d, int64_t old_epoch, int64_t new_epoch)
     return before >= 0 && after >= 0 && schema_readable(before, after);
 }
 
-static void step(Drive *d, const Queued *q)
+/* Fails where the head cannot be written: then nothing has happened. */
+static int step(Drive *d, const Queued *q)
 {
     SwapEvent event = {.kind = q->kind,
                        .reason = q->reason,
@@ -78,12 +85,14 @@ static void step(Drive *d, const Queued *q)
         event.keep_state = keeps_state(d, d->head.cur.epoch, d->head.cand.epoch);
     else if (d->head.state == SWAP_SERVING)
         event.keep_state = keeps_state(d, d->head.prev.epoch, d->head.cur.epoch);
+    int r;
+
     if (swap_step(&d->head, &d->policy, &event, &s) < 0)
-        return;
-    if (s.n > 0 && s.actions[0] == ACT_WRITE && write_head(d, &s, &event) < 0) {
-        if (event.kind != EVENT_ABORT)
-            drive_feed(d, EVENT_ABORT, d->trouble);
-        return;
+        return 0;
+    if (s.n > 0 && s.actions[0] == ACT_WRITE) {
+        if ((r = write_head(d, &s, &event)) < 0)
+            return r;
+        loop_cancel(&d->again_timer);
     }
     d->head = s.head;
     if (d->head.state != before) {
@@ -96,6 +105,43 @@ static void step(Drive *d, const Queued *q)
         drive_act(d, s.actions[i]);
     if (d->head.state == SWAP_HALTED && before != SWAP_HALTED)
         d->spec.settled(d->head.reason, d->spec.userdata);
+    return 0;
+}
+
+static void take(Drive *d, const Queued *q);
+
+/* What the disk licenses is still what may run: it serves on, also if it is a candidate that has ended too often. */
+static void on_again(uint32_t events, void *userdata)
+{
+    Drive *d = userdata;
+    Queued q = d->again;
+
+    (void) events;
+    loop_cancel(&d->again_timer);
+    take(d, &q);
+    if (d->again_timer && d->head.state == SWAP_SERVING && (!d->incarnation || incarnation_pid(d->incarnation) == 0)) {
+        drive_act(d, ACT_KILL);
+        drive_act(d, ACT_START);
+    }
+}
+
+static void try_again_later(Drive *d, const Queued *q)
+{
+    d->again = *q;
+    d->again_delay = MIN(MAX(2 * d->again_delay, AGAIN_FIRST), AGAIN_MAX);
+    loop_cancel(&d->again_timer);
+    (void) loop_timer(d->spec.loop, clock_now() + d->again_delay, on_again, d, &d->again_timer);
+}
+
+static void happen(Drive *d, const Queued *q)
+{
+    Queued abort = {.kind = EVENT_ABORT};
+
+    if (step(d, q) >= 0 || d->head.state == SWAP_STEADY || d->head.state == SWAP_HALTED)
+        return;
+    snprintf(abort.reason, sizeof(abort.reason), "%.190s", d->trouble);
+    if (q->kind == EVENT_ABORT || step(d, &abort) < 0)
+        try_again_later(d, q);
 }
 
 static void take(Drive *d, const Queued *q)
@@ -109,7 +155,7 @@ static void take(Drive *d, const Queued *q)
         Queued next = d->queue[0];
 
         memmove(d->queue, d->queue + 1, --d->n_queue * sizeof(next));
-        step(d, &next);
+        happen(d, &next);
     }
     d->stepping = false;
 }
@@ -244,6 +290,7 @@ Drive *drive_free(Drive *d)
     drive_forget_agent(d);
     precopy_free(d->precopy);
     loop_cancel(&d->budget_timer);
+    loop_cancel(&d->again_timer);
     rehearsal_free(d->rehearsal);
     hold_free(d->hold);
     fd_closep(&d->links);
@@ -283,6 +330,7 @@ static int swap_to(Drive *d, const SwapRequest *request, Error *e)
 {
     SwapEvent probe = {.kind = EVENT_REQUEST, .generation = request->generation};
     Queued asked = {.kind = EVENT_REQUEST};
+    int64_t seq = d->head.seq;
     SwapStep ignored;
     int r;
 
@@ -315,9 +363,7 @@ static int swap_to(Drive *d, const SwapRequest *request, Error *e)
     json_decref(d->unmet);
     d->unmet = NULL;
     take(d, &asked);
-    if (d->head.state == SWAP_STEADY && d->head.outcome == OUTCOME_NONE)
-        return error_setf(e, -EIO, "%s", d->trouble);
-    return 0;
+    return d->head.seq == seq ? error_setf(e, -EIO, "%s", d->trouble) : 0;
 }
 
 /* From when the generation is looked at until the head names it nobody may collect it. */
@@ -401,6 +447,7 @@ void drive_stop(Drive *d)
 {
     d->stopping = true;
     loop_cancel(&d->start_timer);
+    loop_cancel(&d->again_timer);
     if (d->incarnation && incarnation_pid(d->incarnation) > 0)
         drive_drain_agent(d);
     else

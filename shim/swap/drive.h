@@ -9,8 +9,9 @@
  *     drive_swap(drive, &request, e)  and the rest, from the loop
  *     drive_free(drive)               leaves the container and the agent as they are: drive_destroy() first ends them
  *
- * A write of head.json that fails means that the transition did not happen; the swap is then given up. If even that cannot be written, it is done
- * where the next shim would come to the same from the head on disk, and `trouble` in the status says so. */
+ * A write of the head that fails means that the transition did not happen; the swap is then given up. If even that cannot be written, it is done
+ * where the next shim would come to the same from the head on disk. Where it would not (a candidate that serves is to be committed, or rolled back) all stays as the disk says, an agent that
+ * ends is started again, and it is tried again until it can be written. `trouble` in the status says so. */
 
 #include <jansson.h>
 

@@ -44,7 +44,7 @@ struct Drive {
     int root; /* the candidate's, made before the drain; -EBADF: none */
     Rehearsal *rehearsal;
     Precopy *precopy;
-    LoopSource *bake_timer, *start_timer, *budget_timer;
+    LoopSource *bake_timer, *start_timer, *budget_timer, *again_timer;
     unsigned failures; /* in a row, while no swap goes on: for the backoff */
     bool adopted;
     bool found;      /* the container was there: it may hold sockets that clients know */
@@ -53,6 +53,8 @@ struct Drive {
     bool stepping;
     Queued queue[8]; /* events that came meanwhile */
     size_t n_queue;
+    Queued again; /* what has happened, and no head could be written for: until then */
+    uint64_t again_delay;
     char trouble[240];
     /* of the swap that goes on */
     json_t *blame, *unmet; /* see incarnation.h; NULL: none */

@@ -162,3 +162,69 @@ swap_and_back() { # check...
     [ "$(get /healthz | jq -r .mode)" = good ]
     is_ready
 }
+
+# The head, whatever else is written in this directory.
+freeze_head() { chattr +i "$AGENT" "$AGENT/head.journal" || skip 'no files are immutable here'; }
+thaw_head() { chattr -i "$AGENT" "$AGENT/head.journal"; }
+has_trouble() { [[ $(state trouble) == *head.j* ]]; }
+serves() { [ "$(get /healthz | jq -r .mode)" = "$1" ]; }
+swap_in_background() { # generation
+    shim swap "$NAME" "$1" --no-rehearsal --json >"$BATS_TEST_TMPDIR/answer" 2>/dev/null 3>&- &
+    swapper=$!
+    wait_for is_in SERVING
+}
+has_ended() { # outcome
+    wait "$swapper" || true
+    [ "$(jq -r .outcome "$BATS_TEST_TMPDIR/answer")" = "$1" ]
+}
+
+@test "ext4: where the head cannot be written a swap is refused, and the agent is not touched" {
+    on ext4 96m -m 0
+    shim start "$NAME"
+    shim swap "$NAME" "$(generation good2)" --no-rehearsal
+    pid=$(state pid)
+    next=$(generation good3)
+    freeze_head
+    run shim swap "$NAME" "$next" --no-rehearsal
+    thaw_head
+    [ "$status" = 1 ]
+    [[ $output == *head.json* ]]
+    [ "$(state pid)" = "$pid" ]
+    shim swap "$NAME" "$next" --no-rehearsal
+    serves good3
+}
+
+@test "ext4: a candidate that has baked while the head could not be written serves on, and is committed as soon as it can" {
+    on ext4 96m -m 0
+    with '.gate.bakeSeconds = 10'
+    shim start "$NAME"
+    swap_in_background "$(generation good2)"
+    freeze_head
+    wait_for has_trouble
+    is_in SERVING
+    serves good2
+    thaw_head
+    has_ended committed
+    is_in STEADY
+    [ "$(state trouble)" = '' ]
+    [ "$(wc -l <"$AGENT/swaps.jsonl")" = 1 ]
+}
+
+@test "ext4: a candidate that crashes while the head cannot be written is started again, and rolled back as soon as it can" {
+    on ext4 96m -m 0
+    with '.gate.bakeSeconds = 600'
+    shim start "$NAME"
+    swap_in_background "$(generation good2)"
+    pid=$(state pid)
+    freeze_head
+    kill -9 "$pid"
+    wait_for has_trouble
+    wait_for is_ready
+    is_in SERVING
+    serves good2
+    thaw_head
+    has_ended rolled_back
+    is_in STEADY
+    serves good
+    [ "$(wc -l <"$AGENT/swaps.jsonl")" = 1 ]
+}
