@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SIGKILL at random moments of an evolution: started again it resumes, repeats no finished stage, leaves nothing behind and ends with the verdict of one that
-# nobody disturbed. KILLS is how many (15; 50 with FULL=1), KILL_SEED where the moments come from: printed, so that a failure can be had again.
+# nobody disturbed. KILLS is how many (15; 50 with MOSS_FULL=1), KILL_SEED where the moments come from: printed, so that a failure can be had again.
 
 setup_file() {
     export MOSS_BUILD world
@@ -27,7 +27,7 @@ no_stage_twice() {
 
 @test "an evolution that is killed again and again resumes each time and ends with the same verdict" {
     kills=${KILLS:-15}
-    [ -z "${FULL:-}" ] || kills=${KILLS:-50}
+    [ -z "${MOSS_FULL:-}" ] || kills=${KILLS:-50}
     RANDOM=${KILL_SEED:=$$}
     echo "KILL_SEED=$KILL_SEED"
     before_mounts=$(mounts)

@@ -118,7 +118,7 @@ up() {
     moss start "$id"
 }
 
-# starts N: how many containers a race gets; FULL=1: five times as many.
+# starts N: how many containers a race gets; MOSS_FULL=1: five times as many.
 starts() {
-    echo $(($1 * (${FULL:-0} ? 5 : 1)))
+    echo $(($1 * (${MOSS_FULL:-0} ? 5 : 1)))
 }

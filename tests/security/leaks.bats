@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
 # Many operations in a random order on a few containers, the runtime killed at any moment of many of them; then `delete --force` of all leaves nothing behind.
-# SEED=n repeats the order (not the moments), FULL=1 is ten times as long.
+# SEED=n repeats the order (not the moments), MOSS_FULL=1 is ten times as long.
 
 bats_require_minimum_version 1.5.0
 load ../lib/hostile
 
-OPERATIONS=$((${FULL:-0} ? 2000 : 200))
+OPERATIONS=$((${MOSS_FULL:-0} ? 2000 : 200))
 CONTAINERS=6
 
 setup() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Races: what a path of the image or of a volume names is changed, by an exchange of two names, while containers start. See ../lib/hostile.bash for
-# the modes. A start may fail; what it may not do is to read, write, make or mount anything outside of the root. FULL=1: five times as many starts.
+# the modes. A start may fail; what it may not do is to read, write, make or mount anything outside of the root. MOSS_FULL=1: five times as many starts.
 
 bats_require_minimum_version 1.5.0
 load ../lib/hostile
