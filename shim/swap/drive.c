@@ -16,12 +16,24 @@
 
 /* ---- events ---- */
 
-/* Is the next shim led to the same current side by the head on disk? Then the way back does not have to wait for a disk that takes no writes. */
-static bool safe_unwritten(const Drive *d, const Head *next)
+/* Which side the next shim makes current where the head on disk is this one: in SERVING that depends on why it is the next one. */
+static Side led_to(const Drive *d, const SwapEvent *event)
 {
+    SwapEvent recovery = {.kind = EVENT_RECOVER, .boot_id = d->boot_id, .keep_state = event->keep_state};
+    SwapStep s;
+
+    if (d->head.state != SWAP_TRYING || swap_step(&d->head, &d->policy, &recovery, &s) < 0)
+        return d->head.cur;
+    return s.head.cur;
+}
+
+/* Is it the same side that is current after this step? Then the way back does not have to wait for a disk that takes no writes. */
+static bool safe_unwritten(const Drive *d, const Head *next, const SwapEvent *event)
+{
+    Side led = led_to(d, event);
     bool sure = !d->in_doubt || memcmp(&d->doubt.cur, &next->cur, sizeof(next->cur)) == 0;
 
-    return sure && memcmp(&d->head.cur, &next->cur, sizeof(next->cur)) == 0 && next->state != SWAP_TRYING;
+    return sure && memcmp(&led, &next->cur, sizeof(led)) == 0 && next->state != SWAP_TRYING;
 }
 
 static bool goes_back(SwapEventKind kind)
@@ -49,7 +61,7 @@ static int write_head(Drive *d, const SwapStep *step, const SwapEvent *event)
         d->in_doubt = true;
         d->doubt = step->head;
     }
-    if ((goes_back(event->kind) || d->head.state == SWAP_ROLLING_BACK) && safe_unwritten(d, &step->head))
+    if ((goes_back(event->kind) || d->head.state == SWAP_ROLLING_BACK) && safe_unwritten(d, &step->head, event))
         return 0;
     return r;
 }

@@ -15,6 +15,7 @@ setup() {
 }
 teardown() {
     [ -n "${NAME:-}" ] || return 0
+    ! [ -e "$AGENT/head.journal" ] || thaw_head || true # where a test has failed
     rm -f "$STORE_DIRECTORY/filler"
     shim_teardown
 }
@@ -227,4 +228,41 @@ has_ended() { # outcome
     is_in STEADY
     serves good
     [ "$(wc -l <"$AGENT/swaps.jsonl")" = 1 ]
+}
+
+has_served() { [ "$(tr -d '\0' <"$AGENT/head.journal" | jq -s 'any(.served)')" = true ]; }
+
+@test "ext4: a candidate that fails its gate while that cannot be written is rolled back, on the state that it shares with its clients" {
+    on ext4 96m -m 0
+    with '.state.policy = "keep"'
+    shim start "$NAME"
+    counter
+    shim swap "$NAME" "$(generation never-ready)" --no-rehearsal >/dev/null 2>&1 3>&- &
+    swapper=$!
+    wait_for has_served
+    freeze_head
+    counter # its clients are answered, ready or not
+    wait_for is_in STEADY
+    wait "$swapper" || true
+    serves good
+    [ "$(counter)" = 3 ]
+    # The next shim comes to the same.
+    shim stop "$NAME"
+    thaw_head
+    shim start "$NAME"
+    serves good
+    [ "$(counter)" = 4 ]
+}
+
+@test "ext4: on a disk that became read-only an agent that dies is started again" {
+    on ext4 96m -m 0
+    shim start "$NAME"
+    counter
+    pid=$(state pid)
+    mount -o remount,abort "$STORE_DIRECTORY"
+    kill -9 "$pid"
+    has_restarted() { [ "$(state pid)" != 0 ] && [ "$(state pid)" != "$pid" ]; }
+    wait_for has_restarted
+    wait_for is_ready
+    serves good
 }
