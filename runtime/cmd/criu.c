@@ -7,6 +7,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/strbuf.h"
 #include "runtime/oci/criu.h"
+#include "runtime/oci/notify.h"
 
 typedef struct Options {
     CriuOptions criu;
@@ -156,6 +157,9 @@ static int checkpoint(const Runtime *rt, Options *o, Error *e)
     if (c.status != STATUS_RUNNING && c.status != STATUS_PAUSED)
         return error_setf(e, -EINVAL, "cannot checkpoint container \"%s\": container not running: it is %s", o->id,
                           status_names[c.status]);
+    if (notify_has(c.dir))
+        return error_setf(e, -EOPNOTSUPP,
+                          "criu: NOTIFY_SOCKET: the container's notification socket cannot be given back");
     r = criu_dump(&o->criu, config, &c.state, &c.group, e);
     if (r < 0 || o->criu.leave_running || o->criu.pre_dump)
         return r;

@@ -95,6 +95,11 @@ int notify_prepare(Config *c, int dir, const char *host, NotifyNames *ret, Error
     return 0;
 }
 
+bool notify_has(int dir)
+{
+    return faccessat(dir, DIRECTORY, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* ---- the manager's end ---- */
 
 static int connect_manager(const char *host, Error *e)

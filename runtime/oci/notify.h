@@ -42,6 +42,9 @@ typedef struct NotifyNames {
 /* `dir` is that of the state, `host` the value of the runtime's NOTIFY_SOCKET. *ret stays as it is where there is nothing to do. */
 int notify_prepare(Config *c, int dir, const char *host, NotifyNames *ret, Error *e);
 
+/* Has the container of that state such a socket? */
+bool notify_has(int dir);
+
 /* `host` as above; NULL or "": there is no manager. One that is not there is passed over, as sd_notify(3) would. */
 int relay_open(int dir, const char *host, const State *state, Relay *ret, Error *e);
 /* One message. Returns 1 when the manager knows that the container is ready, 0 when there is more to come. */

@@ -391,6 +391,11 @@ argument() {
         [[ $output == *"${wrong% *}"* ]]
     done
     moss delete --force "$id"
+    NOTIFY_SOCKET=/gone/nobody create_container
+    moss start "$id"
+    run moss --criu "$BATS_TEST_TMPDIR/criu" checkpoint --image-path "$BATS_TEST_TMPDIR/images" "$id"
+    [ "$output" = "moss-runtime: criu: NOTIFY_SOCKET: the container's notification socket cannot be given back" ]
+    moss delete --force "$id"
     run moss --criu "$BATS_TEST_TMPDIR/criu" restore --bundle "$bundle" --image-path "$BATS_TEST_TMPDIR/images" "$id" </dev/null
     [ "$status" -eq 1 ]
     [[ $output == *"criu: restore: exit status 1: Error (b.c:2): no way"* ]]
