@@ -28,22 +28,22 @@ int caps_from_name(const char *name, uint64_t *ret_bit)
     return 0;
 }
 
-static uint64_t caller_bounding(void)
+/* The caller's bounding set, as far as it was asked for: each capability takes a system call. */
+typedef struct Bounding {
+    uint64_t known, set;
+} Bounding;
+
+#define BOUNDING_ALL ((Bounding){UINT64_MAX, UINT64_MAX})
+
+static bool bounding_has(Bounding *b, uint64_t bit)
 {
-    uint64_t set = 0;
-
-    for (unsigned i = 0; i < 64; i++) {
-        int r = prctl(PR_CAPBSET_READ, (unsigned long) i, 0, 0, 0);
-
-        if (r < 0)
-            break;
-        if (r == 1)
-            set |= BIT(i);
-    }
-    return set;
+    if (!(b->known & bit) && prctl(PR_CAPBSET_READ, (unsigned long) __builtin_ctzll(bit), 0, 0, 0) == 1)
+        b->set |= bit;
+    b->known |= bit;
+    return b->set & bit;
 }
 
-static int parse_set(const json_t *o, const char *at, const char *key, uint64_t have, uint64_t *ret, Error *e)
+static int parse_set(const json_t *o, const char *at, const char *key, Bounding *have, uint64_t *ret, Error *e)
 {
     _cleanup_free_ const char **names = NULL;
     uint64_t set = 0, bit;
@@ -52,8 +52,8 @@ static int parse_set(const json_t *o, const char *at, const char *key, uint64_t 
     if (r < 0)
         return r;
     for (size_t i = 0; names && names[i]; i++) {
-        if (caps_from_name(names[i], &bit) >= 0)
-            set |= bit & have;
+        if (caps_from_name(names[i], &bit) >= 0 && bounding_has(have, bit))
+            set |= bit;
     }
     *ret = set;
     return 0;
@@ -61,7 +61,7 @@ static int parse_set(const json_t *o, const char *at, const char *key, uint64_t 
 
 int caps_parse(const json_t *o, const char *at, CapSets *ret, Error *e)
 {
-    uint64_t have = caller_bounding();
+    Bounding have = {};
     CapSets s = {};
     int r;
 
@@ -69,11 +69,11 @@ int caps_parse(const json_t *o, const char *at, CapSets *ret, Error *e)
         *ret = s;
         return 0;
     }
-    if ((r = parse_set(o, at, "bounding", have, &s.bounding, e)) < 0 ||
-        (r = parse_set(o, at, "permitted", have, &s.permitted, e)) < 0 ||
-        (r = parse_set(o, at, "effective", have, &s.effective, e)) < 0 ||
-        (r = parse_set(o, at, "inheritable", have, &s.inheritable, e)) < 0 ||
-        (r = parse_set(o, at, "ambient", have, &s.ambient, e)) < 0)
+    if ((r = parse_set(o, at, "bounding", &have, &s.bounding, e)) < 0 ||
+        (r = parse_set(o, at, "permitted", &have, &s.permitted, e)) < 0 ||
+        (r = parse_set(o, at, "effective", &have, &s.effective, e)) < 0 ||
+        (r = parse_set(o, at, "inheritable", &have, &s.inheritable, e)) < 0 ||
+        (r = parse_set(o, at, "ambient", &have, &s.ambient, e)) < 0)
         return r;
     if (s.effective & ~s.permitted)
         return error_setf(e, -EINVAL, "%s.effective: holds a capability that is not permitted", at);
@@ -84,20 +84,26 @@ int caps_parse(const json_t *o, const char *at, CapSets *ret, Error *e)
 
 int caps_lacking(const json_t *o, bool own_namespace, char **ret)
 {
-    uint64_t all = own_namespace ? UINT64_MAX : caller_bounding(), inheritable = 0;
+    Bounding all = own_namespace ? BOUNDING_ALL : (Bounding){};
+    uint64_t inheritable = 0;
     _cleanup_(strbuf_done) StrBuf b = {};
     const char *key, *name;
     json_t *set, *v;
     size_t i;
 
-    if (o && parse_set(o, "process.capabilities", "inheritable", all, &inheritable, NULL) < 0)
+    if (o && parse_set(o, "process.capabilities", "inheritable", &all, &inheritable, NULL) < 0)
         return 0; /* caps_parse() says so */
     json_object_foreach ((json_t *) o, key, set)
         json_array_foreach (set, i, v) {
-            uint64_t bit = 0, have = streq(key, "ambient") ? inheritable : all;
+            uint64_t bit = 0;
+            bool lacking;
 
             name = json_string_value(v);
-            if (name && (caps_from_name(name, &bit) < 0 || !(have & bit)) && !(b.data && strstr(b.data, name)))
+            if (!name)
+                continue;
+            lacking = caps_from_name(name, &bit) < 0 ||
+                      !(streq(key, "ambient") ? (inheritable & bit) != 0 : bounding_has(&all, bit));
+            if (lacking && !(b.data && strstr(b.data, name)))
                 (void) strbuf_addf(&b, "%s%s", b.len > 0 ? ", " : "", name);
         }
     *ret = b.len > 0 || b.failed ? strbuf_take(&b) : NULL;
