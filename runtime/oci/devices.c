@@ -141,30 +141,48 @@ static int attach_made(const Mounts *m, Error *e)
     return r;
 }
 
-/* The directory that holds `path`, and the last component. */
-static int open_parent(const Mounts *m, const char *path, const char **ret_name)
+/* The directory of the device before, which is mostly that of the next one. */
+typedef struct Parent {
+    const char *path; /* of a device in it */
+    size_t len;       /* of the part that names the directory */
+    int fd;
+} Parent;
+
+static void parent_done(Parent *p)
+{
+    fd_closep(&p->fd);
+}
+
+/* Opens the directory that holds `path`; *ret_name is the last component. */
+static int parent_open(Parent *p, const Mounts *m, const char *path, const char **ret_name)
 {
     const char *slash = strrchr(path, '/');
     char dir[4096];
+    size_t len;
 
     if (!slash || !slash[1] || streq(slash + 1, "..") || streq(slash + 1, ".") ||
         (size_t) (slash - path) >= sizeof(dir))
         return -EINVAL;
-    memcpy(dir, path, (size_t) (slash - path));
-    dir[slash - path] = '\0';
     *ret_name = slash + 1;
-    return rootfs_open(m->root, dir, ROOTFS_DIRECTORY);
+    len = (size_t) (slash - path);
+    if (p->fd >= 0 && p->len == len && memcmp(p->path, path, len) == 0)
+        return 0;
+    memcpy(dir, path, len);
+    dir[len] = '\0';
+    fd_closep(&p->fd);
+    *p = (Parent){path, len, rootfs_open(m->root, dir, ROOTFS_DIRECTORY)};
+    return p->fd < 0 ? p->fd : 0;
 }
 
-static int make_device(const Mounts *m, const ConfigDevice *d, Error *e)
+static int make_device(const Mounts *m, Parent *p, const ConfigDevice *d, Error *e)
 {
-    _cleanup_close_ int dir = -EBADF;
     const char *name;
     struct stat st;
+    int dir, r = parent_open(p, m, d->path, &name);
 
-    dir = open_parent(m, d->path, &name);
-    if (dir < 0)
-        return error_errnof(e, dir, "device %s: cannot make its directory", d->path);
+    if (r < 0)
+        return error_errnof(e, r, "device %s: cannot make its directory", d->path);
+    dir = p->fd;
     if (mknodat(dir, name, d->type | d->mode, d->number) < 0 && errno != EEXIST)
         /* root of a user namespace that an engine has made for all its containers makes no nodes either */
         return errno == EPERM && d->type != S_IFIFO ? bind_device(m, d, e)
@@ -180,9 +198,9 @@ static int make_device(const Mounts *m, const ConfigDevice *d, Error *e)
     return 0;
 }
 
-static int one_device(const Mounts *m, const ConfigDevice *d, Error *e)
+static int one_device(const Mounts *m, Parent *p, const ConfigDevice *d, Error *e)
 {
-    return m->shared_users || d->type == S_IFIFO ? make_device(m, d, e) : bind_device(m, d, e);
+    return m->shared_users || d->type == S_IFIFO ? make_device(m, p, d, e) : bind_device(m, d, e);
 }
 
 static bool configured(const Config *c, const char *path)
@@ -203,12 +221,14 @@ static int link_ptmx(int dev, Error *e)
     return symlinkat("pts/ptmx", dev, "ptmx") < 0 ? error_errnof(e, -errno, "/dev/ptmx") : 0;
 }
 
-static int make_links(const Mounts *m, Error *e)
+static int make_links(const Mounts *m, Parent *p, Error *e)
 {
-    _cleanup_close_ int dev = rootfs_open(m->root, "/dev", ROOTFS_DIRECTORY);
+    const char *name;
+    int dev, r = parent_open(p, m, default_devices[0].path, &name);
 
-    if (dev < 0)
-        return error_errnof(e, dev, "/dev");
+    if (r < 0)
+        return error_errnof(e, r, "/dev");
+    dev = p->fd;
     for (size_t i = 0; i < ARRAY_SIZE(default_links); i++)
         if (symlinkat(default_links[i].target, dev, default_links[i].name) < 0 && errno != EEXIST)
             return error_errnof(e, -errno, "/dev/%s", default_links[i].name);
@@ -217,6 +237,7 @@ static int make_links(const Mounts *m, Error *e)
 
 int devices_apply(Mounts *m, Error *e)
 {
+    _cleanup_(parent_done) Parent p = {.fd = -EBADF};
     const Config *c = m->config;
     int r;
 
@@ -230,13 +251,13 @@ int devices_apply(Mounts *m, Error *e)
                           .number = makedev(default_devices[i].major, default_devices[i].minor),
                           .mode = 0666};
 
-        if (!configured(c, d.path) && (r = one_device(m, &d, e)) < 0)
+        if (!configured(c, d.path) && (r = one_device(m, &p, &d, e)) < 0)
             return r;
     }
     if (m->nodes >= 0 && (r = attach_made(m, e)) < 0)
         return r;
     for (size_t i = 0; i < c->n_devices; i++)
-        if ((m->nodes < 0 || c->devices[i].type == S_IFIFO) && (r = one_device(m, &c->devices[i], e)) < 0)
+        if ((m->nodes < 0 || c->devices[i].type == S_IFIFO) && (r = one_device(m, &p, &c->devices[i], e)) < 0)
             return r;
-    return make_links(m, e);
+    return make_links(m, &p, e);
 }
