@@ -181,3 +181,18 @@ int process_run(const ProcessSpec *spec, char **ret_output, Error *e)
     }
     return r;
 }
+
+int process_boot_id(char ret[static BOOT_ID_SIZE])
+{
+    _cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    char buf[BOOT_ID_SIZE];
+    ssize_t n = fd < 0 ? -errno : fd_read_full(fd, buf, sizeof(buf) - 1);
+
+    if (n < 0)
+        return (int) n;
+    if (n < BOOT_ID_SIZE - 1)
+        return -EIO;
+    buf[BOOT_ID_SIZE - 1] = '\0';
+    memcpy(ret, buf, sizeof(buf));
+    return 0;
+}

@@ -40,4 +40,8 @@ bool process_in_initial_userns(void);
 /* Are we root, and for the whole system? Root of a user namespace that an engine made for a user acts for that user: XDG_RUNTIME_DIR tells. */
 bool process_is_system(void);
 
+/* Which start of the host this is: CLOCK_BOOTTIME counts from there. */
+#define BOOT_ID_SIZE 37
+int process_boot_id(char ret[static BOOT_ID_SIZE]);
+
 #endif

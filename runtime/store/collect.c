@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "internal.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
+#include "runtime/base/process.h"
+
+#define SEEN "collect.json"
+#define SEEN_SIZE_MAX ((size_t) 16 << 20)
 
 typedef struct Collect {
     Store *store;
     const StoreCollection *spec;
     json_t *generations, *layers; /* that stay: digest -> true */
     json_t *moved;                /* layers whose content is still to go */
+    json_t *before, *seen; /* of SEEN: what the collection before has left, what this one leaves; NULL: nothing */
+    bool same_boot;        /* was that one in this boot? */
+    uint64_t now;
     int removed;
 } Collect;
 
@@ -34,16 +41,32 @@ static int reach(Collect *c, Error *e)
     return 0;
 }
 
-/* By the host's clock: one that was set back lets everything look young. */
+/* Since when nobody has needed it, as far as that was seen. */
+static uint64_t needless_since(const Collect *c, const char *name, const char *changed)
+{
+    const json_t *entry = json_object_get(c->before, name);
+    const char *then = json_string_value(json_object_get(entry, "changed"));
+    json_int_t usec = json_integer_value(json_object_get(entry, "usec"));
+
+    if (!then || !streq(then, changed))
+        return c->now;
+    return c->same_boot ? MIN((uint64_t) MAX(usec, 0), c->now) : 0;
+}
+
 static bool is_young(const Collect *c, int part, const char *name)
 {
-    struct timespec now;
+    char changed[64];
     struct stat st;
+    uint64_t since;
 
     if (c->spec->grace_seconds == 0)
         return false;
-    return clock_gettime(CLOCK_REALTIME, &now) < 0 || fstatat(part, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-           now.tv_sec - st.st_ctim.tv_sec < (time_t) c->spec->grace_seconds;
+    if (fstatat(part, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return true;
+    snprintf(changed, sizeof(changed), "%lld.%09ld", (long long) st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+    since = needless_since(c, name, changed);
+    (void) json_object_set_new(c->seen, name, json_pack("{s:s,s:I}", "changed", changed, "usec", (json_int_t) since));
+    return c->now - since < c->spec->grace_seconds * USEC_PER_SEC;
 }
 
 /* A young generation stays with its layers. */
@@ -60,7 +83,7 @@ static int keep_young(Collect *c, Error *e)
         char name[DIGEST_SIZE + 5];
 
         snprintf(name, sizeof(name), "%.64s.json", json_string_value(digest));
-        if (is_young(c, c->store->generations, name) &&
+        if (!json_object_get(c->generations, json_string_value(digest)) && is_young(c, c->store->generations, name) &&
             json_object_set_new(c->generations, json_string_value(digest), json_true()) < 0)
             return error_errnof(e, -ENOMEM, "cannot collect");
     }
@@ -119,12 +142,32 @@ static int sweep_part(Collect *c, int part, Error *e)
     return errno ? error_errnof(e, -errno, "cannot read %s", c->store->path) : 0;
 }
 
-static int collect(Collect *c, Error *e)
+/* What cannot be read was never seen. */
+static json_t *read_seen(const Collect *c, const char *boot_id, bool *ret_same_boot)
+{
+    json_t *file = NULL, *seen;
+    const char *booted;
+
+    if (json_read_at(c->store->fd, SEEN, SEEN_SIZE_MAX, &file, NULL) < 0)
+        return NULL;
+    booted = json_string_value(json_object_get(file, "boot_id"));
+    seen = booted ? json_incref(json_object_get(file, "seen")) : NULL;
+    *ret_same_boot = booted && streq(booted, boot_id);
+    json_decref(file);
+    return seen;
+}
+
+static int write_seen(const Collect *c, const char *boot_id, Error *e)
+{
+    _cleanup_json_ json_t *file = json_pack("{s:i,s:s,s:O}", "version", 1, "boot_id", boot_id, "seen", c->seen);
+
+    return file ? json_write_at(c->store->fd, SEEN, file, 0600, 0, e) : error_errnof(e, -ENOMEM, SEEN);
+}
+
+static int sweep(Collect *c, Error *e)
 {
     int r;
 
-    if (!c->generations || !c->layers || !c->moved)
-        return error_errnof(e, -ENOMEM, "cannot collect");
     if ((r = c->spec->keep(c->generations, c->spec->userdata, e)) < 0 || (r = keep_young(c, e)) < 0 ||
         (r = reach(c, e)) < 0 || (r = sweep_part(c, c->store->generations, e)) < 0)
         return r;
@@ -135,6 +178,23 @@ static int collect(Collect *c, Error *e)
     return r < 0 ? r : c->removed;
 }
 
+static int collect(Collect *c, Error *e)
+{
+    char boot_id[BOOT_ID_SIZE];
+    int r = process_boot_id(boot_id), removed;
+
+    if (r < 0)
+        return error_errnof(e, r, "boot id");
+    if (!c->generations || !c->layers || !c->moved || !c->seen)
+        return error_errnof(e, -ENOMEM, "cannot collect");
+    c->now = clock_now();
+    c->before = read_seen(c, boot_id, &c->same_boot);
+    removed = sweep(c, e);
+    if (removed >= 0 && c->spec->grace_seconds > 0 && !c->spec->dry_run && (r = write_seen(c, boot_id, e)) < 0)
+        return r;
+    return removed;
+}
+
 int store_collect(Store *store, const StoreCollection *collection, Error *e)
 {
     _cleanup_close_ int lock = -EBADF;
@@ -142,7 +202,8 @@ int store_collect(Store *store, const StoreCollection *collection, Error *e)
                  .spec = collection,
                  .generations = json_object(),
                  .layers = json_object(),
-                 .moved = json_array()};
+                 .moved = json_array(),
+                 .seen = json_object()};
     json_t *layer;
     size_t i;
     int r;
@@ -159,5 +220,7 @@ int store_collect(Store *store, const StoreCollection *collection, Error *e)
     json_decref(c.generations);
     json_decref(c.layers);
     json_decref(c.moved);
+    json_decref(c.before);
+    json_decref(c.seen);
     return r;
 }

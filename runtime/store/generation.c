@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <sys/stat.h>
+
 #include "internal.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/json.h"
@@ -73,7 +75,8 @@ int generation_create(Store *store, const char *agent, const char *const *layers
     snprintf(name, sizeof(name), "%s.json", digest);
     r = json_write_at(store->generations, name, manifest, 0600, FILE_DURABLE | FILE_EXCLUSIVE, NULL);
     if (r == -EEXIST) /* the same manifest is there already, and was durable before it had its name */
-        r = fsync(store->generations) < 0 ? -errno : 0;
+        r = utimensat(store->generations, name, NULL, AT_SYMLINK_NOFOLLOW) < 0 || fsync(store->generations) < 0 ? -errno
+                                                                                                                : 0;
     if (r < 0)
         return error_errnof(e, r, "cannot write generation %s to %s", digest, store->path);
     memcpy(ret_digest, digest, sizeof(digest));

@@ -72,7 +72,9 @@ static int publish(Store *store, LayerDraft *draft, const char *digest, Error *e
     if (renameat2(store->tmp, draft->name, store->layers, digest, RENAME_NOREPLACE) < 0) {
         if (errno != EEXIST && errno != ENOTEMPTY)
             return error_errnof(e, -errno, "cannot put layer %s into %s", digest, store->path);
-        layer_draft_drop(store, draft); /* the same content is there already */
+        layer_draft_drop(store, draft);                                      /* the same content is there already, */
+        if (utimensat(store->layers, digest, NULL, AT_SYMLINK_NOFOLLOW) < 0) /* and somebody needs it, as of now */
+            return error_errnof(e, -errno, "layer %s", digest);
     }
     fd_closep(&draft->fd);
     if (fsync(store->layers) < 0)

@@ -111,12 +111,16 @@ typedef struct StoreCollection {
      * named where this looks. One that cannot be loaded makes the collection fail, before anything goes. */
     int (*keep)(json_t *digests, void *userdata, Error *e);
     void *userdata;
-    unsigned grace_seconds; /* what is younger than this stays, too */
+    unsigned grace_seconds; /* what a collection has not found needless so long ago stays, too; 0: nothing else does */
     bool dry_run;
     json_t *removed; /* an array that gets the digests; NULL: nobody asks */
 } StoreCollection;
 
-/* Removes every layer and generation that is not to be kept (or says which, in a dry run). Returns how many. -EBUSY while
+/* <store>/collect.json is what the last collection found needless and left, and since when, so that the next one knows how long that has been so. This is
+ * by the host's time since its start, as anybody may have set its clock: {"version":1,"boot_id":"<uuid>","seen":{"<name>":{"changed":"<ctime>","usec":61000000}}}. What was
+ * found in an earlier boot is as old as this boot at least. What is sealed or created again has another ctime, and begins anew.
+ *
+ * Removes every layer and generation that is not to be kept (or says which, in a dry run). Returns how many. -EBUSY while
  * another process has sealed or created something and not closed its store yet, or this one has: a layer without a generation may be about to get one. Killed at any
  * point it leaves only garbage: a generation goes before its layers, a layer leaves its name before its content goes. */
 int store_collect(Store *store, const StoreCollection *collection, Error *e);

@@ -258,8 +258,9 @@ static int prepare(Drive *d, Error *e)
     bool fresh;
     int r;
 
-    if ((r = head_boot_id(d->boot_id, e)) < 0 || (r = head_load(d->spec.agent_dir, &d->head, &fresh, e)) < 0 ||
-        (r = seccomp_profile("box", &d->filter, e)) < 0)
+    if ((r = process_boot_id(d->boot_id)) < 0)
+        return error_errnof(e, r, "boot id");
+    if ((r = head_load(d->spec.agent_dir, &d->head, &fresh, e)) < 0 || (r = seccomp_profile("box", &d->filter, e)) < 0)
         return r;
     if (fresh && (r = first_head(d, e)) < 0)
         return r;

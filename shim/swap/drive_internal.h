@@ -15,6 +15,7 @@
 #include "log.h"
 #include "precopy.h"
 #include "rehearse.h"
+#include "runtime/base/process.h"
 
 typedef struct Queued {
     SwapEventKind kind;
@@ -31,7 +32,7 @@ struct Drive {
     HeadFile head_file;
     Head doubt; /* what the disk may say instead, after a write of which it is not known whether it was one */
     bool in_doubt;
-    char boot_id[37];
+    char boot_id[BOOT_ID_SIZE];
     Container *container; /* NULL while none can be made */
     char *engine;         /* NETWORK_ENGINE: which container */
     Hold *hold;

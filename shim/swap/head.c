@@ -316,19 +316,3 @@ int head_save(HeadFile *file, const Head *head, bool soon, Error *e)
         return replace(file, head, e);
     return r < 0 ? error_errnof(e, r, "head.journal") : 0;
 }
-
-int head_boot_id(char ret[static 37], Error *e)
-{
-    _cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    char buf[40];
-    ssize_t n;
-
-    if (fd < 0)
-        return error_errnof(e, -errno, "boot id");
-    n = fd_read_full(fd, buf, sizeof(buf));
-    if (n < 36)
-        return error_setf(e, -EIO, "boot id: too short");
-    memcpy(ret, buf, 36);
-    ret[36] = '\0';
-    return 0;
-}

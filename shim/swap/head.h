@@ -34,7 +34,4 @@ typedef struct HeadFile {
  * with the reserve, a file of a few blocks beside head.json that is given up for it: the way back needs no free space. */
 int head_save(HeadFile *file, const Head *head, bool soon, Error *e);
 
-/* The kernel's boot id. */
-int head_boot_id(char ret[static 37], Error *e);
-
 #endif

@@ -143,6 +143,59 @@ TEST(collecting_keeps_what_is_reached_and_removes_the_rest)
     assert_int_equal(layer_verify(f.store, f.b, NULL), -ENOENT);
 }
 
+/* Changes what the collection before has noted: of another boot, or (boot_id NULL) all of it seen `usec` after this one began. */
+static void change_seen(const Fixture *f, const char *boot_id, json_int_t usec)
+{
+    _cleanup_json_ json_t *file = NULL;
+    const char *name;
+    json_t *entry, *seen;
+
+    assert_int_equal(json_read_at(f->d.fd, "collect.json", 65536, &file, NULL), 0);
+    if (boot_id)
+        json_object_set_new(file, "boot_id", json_string(boot_id));
+    seen = json_object_get(file, "seen");
+    assert_true(json_object_size(seen) > 0);
+    json_object_foreach (seen, name, entry)
+        json_object_set_new(entry, "usec", json_integer(usec));
+    assert_int_equal(json_write_at(f->d.fd, "collect.json", file, 0600, 0, NULL), 0);
+}
+
+/* Until the clock of the file system has ticked. */
+static void need_again(Fixture *f, const char *name, char digest[static DIGEST_SIZE])
+{
+    struct stat before, after;
+
+    assert_int_equal(fstatat(f->store->layers, digest, &before, 0), 0);
+    do {
+        make_layer(f, name, digest);
+        assert_int_equal(fstatat(f->store->layers, digest, &after, 0), 0);
+    } while (memcmp(&before.st_ctim, &after.st_ctim, sizeof(before.st_ctim)) == 0);
+}
+
+TEST(what_is_needless_goes_when_a_collection_has_seen_it_long_ago)
+{
+    _cleanup_fixture_ Fixture f = fixture_make();
+    const char *const one[] = {f.a, NULL};
+    char keep[DIGEST_SIZE];
+
+    create(&f, one, "kept", keep);
+    reopen(&f);
+    assert_int_equal(collect(f.store, keep, 1, false, NULL), 0); /* never seen before */
+    change_seen(&f, NULL, INT64_MAX);
+    assert_int_equal(collect(f.store, keep, 1, false, NULL), 0); /* not yet */
+    change_seen(&f, NULL, 0);
+    assert_int_equal(collect(f.store, keep, 1U << 30, false, NULL), 0); /* not for long enough */
+    need_again(&f, "b", f.b);
+    reopen(&f);
+    assert_int_equal(collect(f.store, keep, 1, false, NULL), 0);
+    change_seen(&f, NULL, 0);
+    assert_int_equal(collect(f.store, keep, 1, true, NULL), 1);
+    change_seen(&f, "00000000-0000-0000-0000-000000000000", INT64_MAX); /* before this boot: as old as that */
+    assert_int_equal(collect(f.store, keep, 1, false, NULL), 1);
+    assert_int_equal(layer_verify(f.store, f.a, NULL), 0);
+    assert_int_equal(layer_verify(f.store, f.b, NULL), -ENOENT);
+}
+
 TEST(collecting_waits_for_nobody_who_writes)
 {
     _cleanup_fixture_ Fixture f = fixture_make();
@@ -189,6 +242,7 @@ int main(void)
         UNIT(a_generation_needs_its_layers),
         UNIT(a_changed_manifest_is_found_out),
         UNIT(collecting_keeps_what_is_reached_and_removes_the_rest),
+        UNIT(what_is_needless_goes_when_a_collection_has_seen_it_long_ago),
         UNIT(collecting_waits_for_nobody_who_writes),
         UNIT(what_is_pinned_is_not_collected),
         UNIT(collecting_removes_nothing_when_it_does_not_understand),
