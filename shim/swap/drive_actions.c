@@ -64,7 +64,7 @@ static void rehearse(Drive *d)
                               .userdata = d};
     Error e = {};
 
-    if (precopy_start(&spec, &d->precopy, &e) < 0)
+    if (epoch_reserve(d->spec.agent_dir, &e) < 0 || precopy_start(&spec, &d->precopy, &e) < 0)
         drive_feed(d, EVENT_ABORT, e.text);
     else if (!d->head.rehearsed)
         precopy_finish(d->precopy);
@@ -201,6 +201,8 @@ void drive_act(Drive *d, SwapAction action)
         clone_epoch(d);
         break;
     case ACT_START:
+        if (d->head.state == SWAP_ROLLING_BACK)
+            epoch_give_up_reserve(d->spec.agent_dir);
         drive_start_agent(d);
         if (d->head.state == SWAP_TRYING)
             d->memory->pause.started = clock_now();

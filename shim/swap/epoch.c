@@ -8,6 +8,7 @@
 #include "runtime/base/subvolume.h"
 
 #define REHEARSAL "rehearsal.tmp"
+#define RESERVE "reserve.tmp"
 #define OWN_DEPTH_MAX 200U
 
 static int open_epochs(int agent_dir, Error *e)
@@ -176,6 +177,29 @@ void epoch_drop_rehearsal(int agent_dir)
 
     if (epochs >= 0)
         (void) subvolume_rm_rf(epochs, REHEARSAL);
+}
+
+int epoch_reserve(int agent_dir, Error *e)
+{
+    _cleanup_close_ int epochs = open_epochs(agent_dir, e), fd = -EBADF;
+    int r;
+
+    if (epochs < 0)
+        return epochs;
+    fd = openat(epochs, RESERVE, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0 && (fallocate(fd, 0, 0, EPOCH_RESERVE) == 0 || errno == EOPNOTSUPP))
+        return 0;
+    r = -errno;
+    epoch_give_up_reserve(agent_dir);
+    return error_errnof(e, r, "cannot reserve %" PRIi64 " MiB for the way back", EPOCH_RESERVE >> 20);
+}
+
+void epoch_give_up_reserve(int agent_dir)
+{
+    _cleanup_close_ int epochs = open_epochs(agent_dir, NULL);
+
+    if (epochs >= 0)
+        (void) unlinkat(epochs, RESERVE, 0);
 }
 
 /* Is this name an epoch, and which? */

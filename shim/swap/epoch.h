@@ -28,6 +28,12 @@ int epoch_copy_for_rehearsal(int agent_dir, int64_t from, Error *e);
 int epoch_open_rehearsal(int agent_dir, Error *e);
 void epoch_drop_rehearsal(int agent_dir);
 
+/* Room on the disk for an old generation that is come back to while a candidate's state, which may have filled the disk, is set aside: EPOCH_RESERVE bytes, kept in
+ * epochs/reserve.tmp from before the drain until it is given up, or collected. Where the file system reserves nothing there is none. */
+#define EPOCH_RESERVE (INT64_C(16) << 20)
+int epoch_reserve(int agent_dir, Error *e);
+void epoch_give_up_reserve(int agent_dir);
+
 /* Removes every epoch that swap_keeps() does not keep, and every "*.tmp". */
 int epoch_collect(int agent_dir, const Head *head, Error *e);
 

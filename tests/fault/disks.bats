@@ -114,7 +114,7 @@ swap_and_back() { # check...
     [ "$(ls "$AGENT/epochs")" = 0 ]
 }
 
-@test "ext4: a disk that becomes full while a candidate serves does not stop the way back" {
+@test "ext4: a disk that becomes full while a candidate serves does not stop the way back, nor the agent afterwards" {
     on ext4 96m -m 0
     with '.gate.bakeSeconds = 60 | .state.policy = "restore"'
     shim start "$NAME"
@@ -129,8 +129,8 @@ swap_and_back() { # check...
     wait "$swapper" || true
     [ "$(get /healthz | jq -r .mode)" = good ]
     [ "$(state epoch)" = 0 ]
-    rm "$STORE_DIRECTORY/filler"
     [ "$(counter)" = $((before + 1)) ]
+    head -c 8m /dev/urandom >"$AGENT/epochs/0/more"
     [ "$(jq -r .cur.epoch "$AGENT/head.json")" = 0 ]
 }
 
