@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -145,6 +146,17 @@ static void expire(Storm *s, bool all)
             end(s, &s->all[i], "lost", &s->lost);
 }
 
+/* As many as may wait at once. */
+static void allow_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        bench_die("RLIMIT_NOFILE");
+    files.rlim_cur = files.rlim_max;
+    (void) setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static void address(Storm *s, const char *text)
 {
     const char *port = startswith(text, "tcp:"), *name = startswith(text, "unix:@");
@@ -218,6 +230,7 @@ int main(int argc, char **argv)
         s.unused[s.n_unused++] = i;
     }
     address(&s, argv[1]);
+    allow_files();
     run(&s, UINT64_C(1000000000) / rate);
     fclose(s.log);
     qsort(s.latencies, MIN(s.answered, (size_t) LATENCIES_MAX), sizeof(uint64_t), bench_compare);
