@@ -36,27 +36,36 @@ identity() {
     cat "/proc/$(ctr task ls | awk -v name="$NAME" '$1 == name { print $2 }')/cgroup"
 }
 
+# What must work whatever generation there is.
+used_by_containerd() { # MODE
+    [ "$(get /count | jq -r .mode)" = "$1" ]
+    [ "$(exec_in used cat /opt/mode)" = "$1" ]
+    grep -qx "serving as $1" "$BATS_TEST_TMPDIR/output"
+    [ "$(ctr task metrics --format json "$NAME" | jq -r .memory.usage_limit)" = 268435456 ]
+    [ "$(ctr task ps "$NAME" | tail -n +2 | wc -l)" -ge 2 ]
+    ctr task pause "$NAME"
+    [ "$(ctr task ls | awk -v name="$NAME" '$1 == name { print $3 }')" = PAUSED ]
+    ctr task resume "$NAME"
+    [ "$(get /count | jq -r .mode)" = "$1" ]
+}
+
 @test "swaps under load: nobody is refused, and containerd sees the same container before, during and after" {
     before=$(identity)
+    used_by_containerd good
     start_load
     start_swap good2
     while_swapping exec_in during true
     start_swap good3
     while_swapping ctr task metrics "$NAME"
+    start_swap good4
+    while_swapping ctr task ps "$NAME"
     stop_load
     [ "$refused" = 0 ]
     [ "$(identity)" = "$before" ]
-    [ "$(get /count | jq -r .mode)" = good3 ]
-    [ "$(exec_in after cat /opt/mode)" = good3 ]
-    grep -qx 'serving as good3' "$BATS_TEST_TMPDIR/output"
-    [ "$(ctr task metrics --format json "$NAME" | jq -r .memory.usage_limit)" = 268435456 ]
-    [ "$(ctr task ps "$NAME" | tail -n +2 | wc -l)" -ge 2 ]
-    ctr task pause "$NAME"
-    ctr task resume "$NAME"
-    [ "$(get /count | jq -r .mode)" = good3 ]
+    used_by_containerd good4
 }
 
-@test "SIGTERM reaches the agent, the task ends with its exit status, and comes back with the generation that it was swapped to" {
+@test "SIGTERM reaches the agent, the task ends with its exit status, and comes back with the generation that it was swapped to; SIGKILL ends it" {
     start_swap good2
     while_swapping true
     ctr task kill -s TERM "$NAME"
@@ -66,4 +75,8 @@ identity() {
     ctr task start -d --log-uri "file://$BATS_TEST_TMPDIR/output" "$NAME" 3>&-
     ready
     [ "$(get /count | jq -r .mode)" = good2 ]
+    ctr task kill -s KILL "$NAME"
+    await eval "[ \"\$(ctr task ls | awk '\$1 == \"$NAME\" { print \$3 }')\" = STOPPED ]"
+    ctr task delete "$NAME"
+    [ -z "$(find /sys/fs/cgroup -path "*/$NAME/*")" ]
 }

@@ -85,5 +85,27 @@ oom_is_known() {
 }
 
 podman_teardown() {
-    podman rm -f -t 0 --filter "name=^$(name)" >/dev/null 3>&-
+    pod rm -f -t 0 --filter "name=^$(name)" >/dev/null
+}
+
+# The same for the user `user`, who has a session.
+rootless_setup() {
+    podman_setup
+    (
+        flock 9
+        loginctl enable-linger user
+        await test -S /run/user/1000/bus
+        cp /tmp/rootfs.tar /home/user/
+        chmod 644 /home/user/rootfs.tar
+        as_user podman image exists "$image" || as_user podman import --quiet /home/user/rootfs.tar "$image"
+    ) 9>/tmp/rootless.lock
+}
+
+as_user() {
+    (cd /home/user && runuser -u user -- env -u MOSS_STORE -u MOSS_RUN HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000 \
+        DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus "$@" 3>&-)
+}
+
+pod_as_user() {
+    as_user podman --log-level error --runtime "$ENGINE_RUNTIME" --cgroup-manager "$manager" "$@"
 }

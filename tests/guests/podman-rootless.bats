@@ -5,15 +5,7 @@
 load engine.bash
 
 setup_file() {
-    podman_setup
-    (
-        flock 9
-        loginctl enable-linger user
-        await test -S /run/user/1000/bus
-        cp /tmp/rootfs.tar /home/user/
-        chmod 644 /home/user/rootfs.tar
-        as_user podman image exists "$image" || as_user podman import --quiet /home/user/rootfs.tar "$image"
-    ) 9>/tmp/rootless.lock
+    rootless_setup
 }
 
 setup() {
@@ -21,17 +13,12 @@ setup() {
 }
 
 teardown() {
-    as_user podman rm -f -t 0 --filter "name=^$(name)" >/dev/null
-}
-
-as_user() {
-    (cd /home/user && runuser -u user -- env HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000 \
-        DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus "$@" 3>&-)
+    podman_teardown
 }
 
 # Replaces that of root's suites.
 pod() {
-    as_user podman --log-level error --runtime "$ENGINE_RUNTIME" --cgroup-manager "$manager" "$@"
+    pod_as_user "$@"
 }
 
 @test "run: output, exit status, root that is the user" {

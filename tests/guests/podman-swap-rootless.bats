@@ -39,11 +39,34 @@ systemctl_of_podman() { as_user systemctl --user "$@"; }
     comes_back_as_swapped
 }
 
-@test "with podman's cgroupfs manager" {
+# Otherwise the user may make no cgroup, and the container has none.
+@test "with podman's cgroupfs manager, in a scope that is delegated to the user" {
     manager=cgroupfs
-    swaps_under_load
+    pod() { as_user systemd-run --user --quiet --scope --property Delegate=yes podman --runtime "$ENGINE_RUNTIME" --cgroup-manager cgroupfs "$@"; }
+    start_container
+    before=$(identity)
+    start_load
+    start_swap good2
+    while_swapping pod exec "$NAME" true
+    stop_load
+    [ "$refused" = 0 ]
+    [ "$(pod exec "$NAME" cat /opt/mode)" = good2 ]
+    [ "$(identity)" = "$before" ]
 }
 
-@test "a unit of quadlet: swapped, restarted with what it was swapped to, stopped" {
+@test "a unit of quadlet's among the user's: swapped, restarted with what it was swapped to, stopped" {
+    quadlet=$'[Quadlet]\nDefaultDependencies=false' # no network is waited for
     quadlet_is_swapped
+}
+
+@test "the shim is killed: another one, started in podman's user namespace, takes the agent over" {
+    start_container
+    agent=$(state pid)
+    pkill -KILL -f "moss-shim start $NAME "
+    [ "$(get /count | jq -r .mode)" = good ]
+    as_user systemd-run --user --quiet --scope --property Delegate=yes podman unshare "$MOSS_BUILD/moss-shim" start "$NAME"
+    [ "$(state pid)" = "$agent" ]
+    start_swap good2
+    while_swapping true
+    [ "$(get /count | jq -r .mode)" = good2 ]
 }

@@ -86,6 +86,7 @@ ContainerName=$NAME
 Exec=not-run
 Annotation=dev.moss.agent=$NAME
 GlobalArgs=--runtime=$ENGINE_RUNTIME
+${quadlet-}
 END
     systemctl_of_podman daemon-reload
     systemctl_of_podman start "$NAME.service"

@@ -21,13 +21,15 @@ get() { # path
     curl -sS --max-time 60 "http://127.0.0.1:$PORT$1"
 }
 
-# A kept agent $NAME, not running, that is to listen at $PORT in a network of an engine's.
-swap_setup() {
-    export MOSS_STORE=/var/lib/moss MOSS_RUN=/run/moss
+# A kept agent $NAME of this user, not running, that is to listen at $PORT in a network of an engine's.
+swap_setup() { # [USER STORE RUN-DIRECTORY]
+    local user=${1:-root}
+    export MOSS_STORE=${2:-/var/lib/moss} MOSS_RUN=${3:-/run/moss}
     NAME=$(name)
     PORT=8000
     AGENT=$MOSS_STORE/agents/$NAME
-    mkdir -p "$AGENT/epochs/0" "$MOSS_RUN"
+    install -d -o "$user" -g "$user" "$MOSS_RUN" "$MOSS_STORE" "$MOSS_STORE/agents" "$AGENT"
+    mkdir -p "$AGENT/epochs/0"
     # Once a guest: it takes half a minute.
     [ -s "$MOSS_STORE/base" ] || runtime layer import "$SHARED/root" >"$MOSS_STORE/base"
     BASE=$(cat "$MOSS_STORE/base")
@@ -35,6 +37,7 @@ swap_setup() {
     sed -e "s/@NAME@/$NAME/g" -e "s/@PORT@/$PORT/g" -e "s/@NETWORK@/engine/" "$SHIM_LIB/agent.json.in" >"$AGENT/agent.json"
     patiently '.run.env.HOST = "0.0.0.0"'
     echo "{\"generation\":\"$GOOD\",\"epoch\":0}" >"$AGENT/initial.json"
+    chown -R "$user:$user" "$AGENT"
 }
 
 swap_teardown() {
@@ -46,7 +49,7 @@ swap_teardown() {
 
 # Until the agent of a container that an engine has started serves.
 ready() {
-    await eval "[ \"\$(\"$MOSS_BUILD/moss-shim\" status $NAME --json 2>/dev/null | jq -r .ready)\" = true ]" || {
+    await eval "[ \"\$(shim status $NAME --json 2>/dev/null | jq -r .ready)\" = true ]" || {
         shim status "$NAME"
         shim logs "$NAME"
         return 1
@@ -68,7 +71,10 @@ while_swapping() { # COMMAND...
         "$@" >/dev/null
         times=$((times + 1))
     done
-    wait "$SWAPPER"
+    wait "$SWAPPER" || {
+        cat "$BATS_TEST_TMPDIR/error" "$BATS_TEST_TMPDIR/answer"
+        return 1
+    }
     [ "$(jq -r .outcome "$BATS_TEST_TMPDIR/answer")" = committed ]
     echo "# $1 $2 $times times during a swap whose pause was $(jq .pause_usec "$BATS_TEST_TMPDIR/answer") us" >&3
 }
