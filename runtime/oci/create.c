@@ -356,6 +356,7 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
     if ((r = container_id_check(id, e)) < 0 || (r = read_bundle(c, id, e)) < 0 ||
         (r = open_console(c, attended, e)) < 0 || (r = filter_of(c->config, &c->launch.filter, e)) < 0)
         return r;
+    c->at_once = c->at_once && !c->launch.filter.notify; /* it waits for who is to answer */
     c->dir = state_create(c->rt->root, id, e);
     if (c->dir < 0)
         return c->dir;
@@ -475,6 +476,26 @@ static int go(Creation *c, Error *e)
     return r == -EPIPE ? explain_death(c, e) : r;
 }
 
+/* The process is all but its program. Its listener, if it has one, comes before that. */
+static int await_ready(Creation *c, Error *e)
+{
+    for (;;) {
+        _cleanup_close_ int listener = -EBADF;
+        SyncMessage m;
+        int r = sync_receive_fd(c->child.sync, &m, &listener, e);
+
+        if (r == 0)
+            return explain_death(c, e);
+        if (r < 0 || m.kind == SYNC_READY)
+            return r < 0 ? r : 0;
+        if (m.kind != SYNC_LISTENER || listener < 0)
+            return error_setf(e, -EPROTO, "the container's process said something odd");
+        r = handover_listener(c->config, &c->launch.state, "creating", c->child.pid, listener, e);
+        if (r < 0 || (r = go(c, e)) < 0)
+            return r;
+    }
+}
+
 static int record(Creation *c, Error *e)
 {
     int r = process_start_time(c->child.pid, &c->launch.state.start_time, NULL);
@@ -503,7 +524,7 @@ static int build(Creation *c, Error *e)
     }
     if (c->at_once && (r = sync_send_early_go(c->child.sync, c->child.pid, e)) < 0)
         return r;
-    r = expect(c, SYNC_READY, e);
+    r = await_ready(c, e);
     note_root(c);
     if (r >= 0 && state->root_mount)
         r = state_save(c->dir, state, e);

@@ -65,7 +65,7 @@ int handover_check(const json_t *seccomp, Error *e)
 }
 
 /* {"ociVersion":…,"fds":["seccompFd"],"pid":…,"metadata":…,"state":{…}}: one a connection, the fds in the order of their names */
-static int send_listener(Config *c, const State *state, const char *status, pid_t pid, int listener, Error *e)
+int handover_listener(Config *c, const State *state, const char *status, pid_t pid, int listener, Error *e)
 {
     int parsed = config_seccomp(c, e);
     const char *path = json_string_value(json_object_get(c->seccomp, "listenerPath"));
@@ -96,7 +96,7 @@ int handover_await(int sync, Config *c, const State *state, const char *status, 
             return r;
         if (m.kind != SYNC_LISTENER || listener < 0)
             return error_setf(e, -EPROTO, "the container's process said something odd");
-        r = send_listener(c, state, status, pid, listener, e);
+        r = handover_listener(c, state, status, pid, listener, e);
         if (r >= 0)
             r = sync_send(sync, SYNC_GO, pid);
         if (r < 0)

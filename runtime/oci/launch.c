@@ -311,21 +311,28 @@ static _Noreturn void fail(int sync, const Error *e)
     _exit(e->code == -ENOENT ? 127 : 126);
 }
 
-/* From here on it is the same for both kinds of process. */
-static _Noreturn void finish(Launch *l, int sync, bool hooks)
+static int confine(Launch *l, int sync, Error *e)
 {
+    return process_confine(l->process, &l->caps, &l->filter, 3 + l->preserve_fds, sync, e);
+}
+
+/* From here on it is the same for both kinds of process. */
+static _Noreturn void finish(Launch *l, int sync, bool first)
+{
+    /* Who is to answer for a container gets to know of it when it is created. */
+    bool early = first && l->filter.notify;
     char path[PATH_MAX];
     Error e = {};
 
     if (close_host(l, sync, &e) < 0 || take_identity(l, path, sizeof(path), &e) < 0 ||
-        (l->before_filter && l->before_filter(l->userdata, sync, &e) < 0))
+        (l->before_filter && l->before_filter(l->userdata, sync, &e) < 0) || (early && confine(l, sync, &e) < 0))
         fail(sync, &e);
     if (sync_send(sync, SYNC_READY, 0) < 0)
         _exit(1);
     sync = wait_start(l, sync);
     /* The programs of startContainer hooks are the container's own, so they may do what it may. */
-    if ((l->kept.program < 0 && process_confine(l->process, &l->caps, &l->filter, 3 + l->preserve_fds, sync, &e) < 0) ||
-        (hooks && hooks_run(l->config, HOOK_START_CONTAINER, &l->state, "created", &e) < 0))
+    if ((l->kept.program < 0 && !early && confine(l, sync, &e) < 0) ||
+        (first && hooks_run(l->config, HOOK_START_CONTAINER, &l->state, "created", &e) < 0))
         fail(sync, &e);
     if (l->kept.program >= 0)
         (void) kept_exec(&l->kept, &l->filter, sync, &e);

@@ -306,7 +306,7 @@ static const char **environment(const ConfigProcess *p)
     return with_home;
 }
 
-/* The listener stays open until execve closes it: close(2) may be one of the calls that wait for an answer. */
+/* Once the other end has the listener it must be gone here, or nobody would notice the end of who answers. */
 static int install(const SeccompFilter *filter, int sync)
 {
     int fd, r;
@@ -315,9 +315,11 @@ static int install(const SeccompFilter *filter, int sync)
         return seccomp_install(filter);
     fd = seccomp_install_listener(filter);
     r = fd < 0 ? fd : sync_send_listener(sync, fd);
-    if (r >= 0)
-        (void) sync_wait_go(sync);
-    return r;
+    if (r < 0)
+        return r;
+    (void) sync_wait_go(sync);
+    close(fd);
+    return 0;
 }
 
 int process_confine(const ConfigProcess *p, const CapSets *caps, const SeccompFilter *filter, unsigned keep_fds,

@@ -66,13 +66,15 @@ notified() {
         [ "${lines[1]}" = 0 ]
         wait "$taker"
         head -n 1 "$taken" | jq -e '.fds == ["seccompFd"] and .metadata == "of this test" and .pid > 0 and .pid == .state.pid
-            and .state.id == $id and .state.status == "created" and .ociVersion == .state.ociVersion' --arg id "$id"
+            and .state.id == $id and .state.status == "creating" and .ociVersion == .state.ociVersion' --arg id "$id"
     done
     notified mkdir
     script 'mkdir /tmp/x 2>/tmp/said; exec sleep 1000'
     taker
     create_container
-    [ ! -s "$taken" ]
+    await test -s "$taken"
+    [ "$(head -n 1 "$taken" | jq .pid)" = "$(moss state "$id" | jq .pid)" ]
+    [ "$(status)" = created ]
     moss start "$id"
     await test -s "$bundle/rootfs/tmp/said"
     grep -q cross-device "$bundle/rootfs/tmp/said"
@@ -106,11 +108,10 @@ notified() {
     run_container
     [ "$status" -eq 1 ]
     [[ $output == *"linux.seccomp.listenerPath: cannot hand the listener over to $BATS_TEST_TMPDIR/socket: No such file or directory"* ]]
-    create_container
-    run moss start "$id"
+    run moss create --bundle "$bundle" "$id" </dev/null
     [ "$status" -eq 1 ]
     [[ $output == *"cannot hand the listener over"* ]]
-    await_status stopped
+    [ -z "$(moss list --quiet)" ]
     [ ! -e "$bundle/rootfs/tmp/ran" ]
 }
 
