@@ -185,7 +185,7 @@ static void one_option(const char *s, MountOptions *m, Counts *n)
         known_option(o, m, n);
     else if (is_attribute(all))
         apply(all, &m->attr_set_rec, &m->attr_clear_rec);
-    else if (!startswith(s, "x-") && !startswith(s, "X-") && !startswith(s, "comment=")) /* mount(8)'s own */
+    else if (*s && !startswith(s, "x-") && !startswith(s, "X-") && !startswith(s, "comment=")) /* mount(8)'s own */
         m->parameters[n->parameters++] = s;
 }
 

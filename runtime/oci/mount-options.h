@@ -3,7 +3,7 @@
 #define MOSS_OCI_MOUNT_OPTIONS_H
 
 /* Options of a mount, as fstab and the runtime specification write them ("ro", "nosuid", "rro", "rprivate", "mode=755"), sorted by what
- * has to be done with each. What is not known is a parameter of the file system and goes to fsconfig(2). */
+ * has to be done with each. What is not known is a parameter of the file system and goes to fsconfig(2); an empty one, which podman writes, says nothing. */
 
 #include <stdint.h>
 

@@ -33,6 +33,11 @@ scope_of() {
     [ "$(systemctl show -P LoadState "$scope")" = not-found ]
 }
 
+@test "--systemd=always gives what a systemd in the container needs" {
+    run -0 pod_run --systemd always "$image" sh -c 'for i in /run /run/lock /tmp; do grep -q " $i tmpfs rw" /proc/mounts && echo $i; done; mkdir /sys/fs/cgroup/init.scope && echo $$ >/sys/fs/cgroup/init.scope/cgroup.procs && cat /proc/self/cgroup'
+    [ "$output" = $'/run\n/run/lock\n/tmp\n0::/init.scope' ]
+}
+
 @test "limits outlive a reload of systemd" {
     pod_start "$(name)" --memory 64m -- sleep 1000
     systemctl daemon-reload

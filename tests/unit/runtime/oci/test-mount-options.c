@@ -163,9 +163,9 @@ TEST(each_name_that_is_listed_is_known)
     assert_true(n > 60);
 }
 
-TEST(what_mount_alone_understands_is_dropped)
+TEST(what_mount_alone_understands_is_dropped_and_what_says_nothing)
 {
-    static const char *const options[] = {"x-systemd.automount", "comment=mine", "noauto", "_netdev", NULL};
+    static const char *const options[] = {"x-systemd.automount", "comment=mine", "noauto", "_netdev", "", NULL};
     _cleanup_(mount_options_done) MountOptions o = {};
 
     assert_int_equal(mount_options_parse(options, &o), 0);
@@ -183,7 +183,7 @@ int main(void)
         UNIT(idmap_remount_and_flags_of_some_file_systems),
         UNIT(every_option_of_the_specification_is_known),
         UNIT(each_name_that_is_listed_is_known),
-        UNIT(what_mount_alone_understands_is_dropped),
+        UNIT(what_mount_alone_understands_is_dropped_and_what_says_nothing),
     };
 
     return RUN_TESTS(tests);
