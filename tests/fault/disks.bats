@@ -266,3 +266,24 @@ has_served() { [ "$(tr -d '\0' <"$AGENT/head.journal" | jq -s 'any(.served)')" =
     wait_for is_ready
     serves good
 }
+
+@test "ext4: a swap that could not be recorded is recorded before the next one" {
+    on ext4 96m -m 0
+    with '.gate.bakeSeconds = 600'
+    shim start "$NAME"
+    swap_in_background "$(generation good2)"
+    touch "$AGENT/swaps.jsonl"
+    chattr +i "$AGENT/swaps.jsonl" || skip 'no files are immutable here'
+    run shim rollback "$NAME"
+    has_ended rolled_back
+    serves good
+    [[ $(state trouble) == *"the swap is not recorded"* ]]
+    next=$(generation good3)
+    run shim swap "$NAME" "$next" --no-rehearsal
+    [ "$status" = 1 ]
+    [[ $output == *"the last swap is not recorded yet"* ]]
+    chattr -i "$AGENT/swaps.jsonl"
+    swap_in_background "$next"
+    [ "$(jq -r .txid "$AGENT/swaps.jsonl")" = 1 ]
+    [ "$(state trouble)" = '' ]
+}

@@ -109,6 +109,23 @@ init_pid() { cat "$(find /sys/fs/cgroup -path "*kept-$NAME-*/init/cgroup.procs" 
     done
 }
 
+@test "a candidate may end as often in its bake as is allowed, and is rolled back the next time" {
+    with '.gate.bakeSeconds = 600 | .gate.bakeMaxRestarts = 1'
+    shim start "$NAME"
+    shim swap "$NAME" "$(generation good2)" --no-rehearsal --json >"$BATS_TEST_TMPDIR/answer" 2>"$BATS_TEST_TMPDIR/error" 3>&- &
+    swapper=$!
+    until [ "$(state state)" = SERVING ]; do sleep 0.05; done
+    pid=$(state pid)
+    kill -9 "$pid"
+    until [ "$(state ready)" = true ] && [ "$(state pid)" != "$pid" ]; do sleep 0.05; done
+    [ "$(state state)" = SERVING ]
+    [ "$(get /healthz | jq -r .mode)" = good2 ]
+    kill -9 "$(state pid)"
+    wait "$swapper" || true
+    [ "$(jq -r .outcome "$BATS_TEST_TMPDIR/answer")" = rolled_back ]
+    [ "$(get /healthz | jq -r .mode)" = good ]
+}
+
 @test "an agent that ignores SIGTERM is drained all the same" {
     shim start "$NAME"
     shim swap "$NAME" "$(generation stubborn)"

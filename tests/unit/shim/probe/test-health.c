@@ -329,6 +329,30 @@ TEST(what_is_no_candidate_is_not_checked)
     assert_int_equal(health_verdict(&h, at, NULL), HEALTH_READY);
 }
 
+TEST(a_probe_that_could_not_be_run_is_neither_a_success_nor_a_failure)
+{
+    Agent a = make_agent();
+    uint64_t at = START;
+    unsigned which;
+    Health h;
+
+    a.startup.kind = a.readiness.kind = PROBE_NONE;
+    health_init(&h, &a, false, START);
+    for (unsigned i = 0; i < 3 * a.liveness.failure_threshold; i++) { /* the container is frozen */
+        assert_true(health_next(&h, &which, &at));
+        assert_int_equal(which, PROBE_LIVENESS);
+        health_begin(&h, which);
+        health_skip(&h, which, at);
+        assert_int_not_equal(health_verdict(&h, at, NULL), HEALTH_FAILED);
+    }
+    for (unsigned i = 1; i <= a.liveness.failure_threshold; i++) { /* those before and after one are in a row */
+        at = run_next(&h, PROBE_LIVENESS, false);
+        assert_int_equal(health_verdict(&h, at, NULL) == HEALTH_FAILED, i == a.liveness.failure_threshold);
+        health_begin(&h, PROBE_LIVENESS);
+        health_skip(&h, PROBE_LIVENESS, at);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +370,7 @@ int main(void)
         UNIT(a_candidate_is_checked_once_when_it_is_ready),
         UNIT(a_check_that_is_required_fails_the_gate_at_once),
         UNIT(what_is_no_candidate_is_not_checked),
+        UNIT(a_probe_that_could_not_be_run_is_neither_a_success_nor_a_failure),
     };
 
     return RUN_TESTS(tests);
