@@ -223,7 +223,8 @@ static int start(const ContainerSpec *spec, Container *c, Error *e)
         return error_errnof(e, -errno, "socketpair");
     ours = pair[0];
     theirs = pair[1];
-    ContainerChild child = {ours, theirs, program, listener, spec->hostname, spec->network != NETWORK_HOST};
+    ContainerChild child = {
+        ours, theirs, program, listener, spec->hostname, spec->network != NETWORK_HOST, spec->ends_with_us};
     if ((r = birth(c, &child, e)) < 0)
         return r;
     fd_closep(&theirs);

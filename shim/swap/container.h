@@ -26,6 +26,7 @@ typedef struct ContainerSpec {
     NetworkMode network;
     const char *address; /* NETWORK_VETH: see agent.h */
     const char *engine;  /* NETWORK_ENGINE: directory of the state of the engine's container, see engine.h */
+    bool ends_with_us;   /* it does not outlive the process that makes it */
 } ContainerSpec;
 
 /* What happens to an engine's container by itself. */

@@ -2,6 +2,7 @@
 #include "container_child.h"
 
 #include <grp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -73,6 +74,16 @@ static int become_init(Error *e)
     return 0;
 }
 
+/* The last thing: a change of ids takes it back. The parent may have ended before. */
+static int end_with_parent(int channel, Error *e)
+{
+    struct pollfd p = {.fd = channel, .events = POLLRDHUP};
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+        return error_errnof(e, -errno, "PR_SET_PDEATHSIG");
+    return poll(&p, 1, 0) == 0 ? 0 : error_setf(e, -EPIPE, "the parent is gone");
+}
+
 static int set_up(const ContainerChild *child, Error *e)
 {
     char go;
@@ -87,8 +98,9 @@ static int set_up(const ContainerChild *child, Error *e)
         return error_errnof(e, -errno, "hostname %s", child->hostname);
     if (child->own_network && (r = net_loopback_up(e)) < 0)
         return r;
-    r = make_bare_root(e);
-    return r < 0 ? r : become_init(e);
+    if ((r = make_bare_root(e)) < 0 || (r = become_init(e)) < 0)
+        return r;
+    return child->ends_with_parent ? end_with_parent(child->channel, e) : 0;
 }
 
 /* Comes back only with an error. `channel` is moved out of the way of the numbers that moss-init expects. */

@@ -13,6 +13,7 @@ typedef struct ContainerChild {
     int listener; /* moss-init's */
     const char *hostname;
     bool own_network;
+    bool ends_with_parent;
 } ContainerChild;
 
 /* moss-init (beside our own executable, else the installed one) as an fd of a copy that nobody can write to any more, whoever gets hold of it. */

@@ -52,7 +52,8 @@ static void on_event(IncarnationEvent event, const char *why, void *userdata)
 
 static int start(Rehearsal *r, Error *e)
 {
-    ContainerSpec container = {.name = r->name, .hostname = r->spec.incarnation.agent->name, .network = NETWORK_NONE};
+    ContainerSpec container = {
+        .name = r->name, .hostname = r->spec.incarnation.agent->name, .network = NETWORK_NONE, .ends_with_us = true};
     _cleanup_close_ int state = -EBADF;
     IncarnationSpec spec = r->spec.incarnation;
     int q;

@@ -3,7 +3,7 @@
 #define MOSS_SWAP_REHEARSE_H
 
 /* The rehearsal of a candidate: a container of its own (no network but loopback), a throw-away copy of the present state (epoch_copy_for_rehearsal(), which comes first), the operator's whole gate. The users
- * notice nothing. */
+ * notice nothing. It ends with us, however we end. */
 
 #include "incarnation.h"
 

@@ -104,6 +104,22 @@ create() {
     [ "$(awk '/^Uid/ {print $2}' "/proc/$(state pid)/status")" = $((OUTER + 1000)) ]
 }
 
+@test "the shim is killed in a rehearsal: that ends, the agent goes on, and another shim takes it over" {
+    create
+    engine start container
+    ready
+    agent=$(state pid)
+    shim swap "$NAME" "$(generation never-ready)" >/dev/null 2>&1 3>&- &
+    timeout 20 sh -c 'until grep -qs . "$1"/moss/rehearsal-*/agent/cgroup.procs; do sleep 0.02; done' - "$session"
+    rehearsed=$(cat "$session"/moss/rehearsal-*/*/cgroup.procs)
+    pkill -KILL -f "moss-shim start $NAME "
+    for pid in $rehearsed; do timeout 20 sh -c 'while kill -0 "$1" 2>/dev/null; do sleep 0.02; done' - "$pid"; done
+    shim start "$NAME"
+    [ "$(state pid)" = "$agent" ]
+    [ "$(state state)" = STEADY ]
+    [ -z "$(find "$session" -name 'rehearsal-*')" ]
+}
+
 @test "without a cgroup of the user's the container is refused" {
     jq '.linux.cgroupsPath = "/not-the-users"' "$bundle/config.json" >"$BATS_TEST_TMPDIR/config"
     cat "$BATS_TEST_TMPDIR/config" >"$bundle/config.json"
