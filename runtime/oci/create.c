@@ -44,8 +44,7 @@ typedef struct Creation {
     int bundle;
     int dir; /* of the state */
     ContainerCgroup group;
-    uint64_t
-        root_before; /* the mount that lies where the root is mounted, in a mount namespace that the container shares with us */
+    uint64_t root_before; /* the mount where the container's will lie, if it shares our mount namespace */
     Launch launch;
     Spawned child;
     int console; /* our end where the terminal comes to us */
