@@ -134,12 +134,34 @@ swap_and_back() { # check...
     [ "$(jq -r .cur.epoch "$AGENT/head.json")" = 0 ]
 }
 
+take_inodes() { for i in $(seq 3000); do : 2>/dev/null >"$STORE_DIRECTORY/inode-$i" || break; done; }
+
+@test "ext4: a disk without an inode left while a candidate serves does not stop the way back" {
+    on ext4 96m -m 0 -N 2048
+    with '.gate.bakeSeconds = 60 | .state.policy = "restore"'
+    shim start "$NAME"
+    before=$(counter)
+    shim swap "$NAME" "$(generation good2)" --no-rehearsal --json >"$BATS_TEST_TMPDIR/answer" 2>/dev/null 3>&- &
+    swapper=$!
+    wait_for is_in SERVING
+    take_inodes
+    run ! touch "$STORE_DIRECTORY/one-more"
+    get /sicken
+    wait_for is_in STEADY
+    wait_for is_ready
+    wait "$swapper" || true
+    [ "$(get /healthz | jq -r .mode)" = good ]
+    [ "$(state epoch)" = 0 ]
+    rm -f "$STORE_DIRECTORY"/inode-*
+    [ "$(counter)" = $((before + 1)) ]
+}
+
 @test "ext4: without an inode left a swap is refused, and the agent serves on" {
     on ext4 96m -m 0 -N 2048
     shim start "$NAME"
     counter
     next=$(generation good2)
-    for i in $(seq 3000); do : 2>/dev/null >"$STORE_DIRECTORY/inode-$i" || break; done
+    take_inodes
     run shim swap "$NAME" "$next" --json --no-rehearsal
     [ "$status" -ne 0 ]
     [[ $output == *"No space left"* ]]

@@ -107,7 +107,7 @@ class Store:
                 continue
             rest = {k: v for k, v in head.items() if k != "sha256"}
             text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-            if hashlib.sha256(text.encode()).hexdigest() == head["sha256"]:
+            if hashlib.sha256(text.encode()).hexdigest() == head.get("sha256"):
                 yield head
 
     def state(self, epoch):
