@@ -474,7 +474,7 @@ static int apply_one(Mounts *m, size_t i, Error *e)
     target = open_target(m, c, tree, e);
     if (target < 0)
         return target;
-    if (c->options.copy_up && !c->options.bind && (r = copy_up(target, tree, c, e)) < 0)
+    if (c->options.copy_up && has_mode && (r = copy_up(target, tree, c, e)) < 0) /* without one, nothing was there */
         return r;
     if (has_mode && (r = set_mode(tree, mode)) < 0)
         return error_errnof(e, r, "mount %s: mode", c->destination);

@@ -120,14 +120,15 @@ make_link() {
 
 @test "a tmpfs has the mode that is given, else that of what it covers" {
     mkdir -m 750 "$bundle/rootfs/tmp/old" "$bundle/rootfs/tmp/up"
-    config '.mounts += [["/tmp/old", []], ["/tmp/old/new", []], ["/a", ["mode=711"]], ["/etc", ["tmpcopyup"]], ["/tmp/up", ["tmpcopyup", "mode=1777"]]]
+    config '.mounts += [["/tmp/old", []], ["/tmp/old/new", []], ["/a", ["mode=711"]], ["/etc", ["tmpcopyup"]], ["/tmp/up", ["tmpcopyup", "mode=1777"]], ["/tmp/fresh", ["tmpcopyup"]]]
         | .mounts |= map(if type == "array" then {destination: .[0], type: "tmpfs", source: "t", options: .[1]} else . end)'
-    script 'stat -c %a /tmp/old /tmp/old/new /a /etc /tmp/up'
+    script 'stat -c %a /tmp/old /tmp/old/new /a /etc /tmp/up /tmp/fresh'
     chmod 705 "$bundle/rootfs/etc"
     expect "750
 1777
 711
 705
+1777
 1777"
 }
 
