@@ -34,7 +34,7 @@ scope_of() {
 }
 
 @test "--systemd=always gives what a systemd in the container needs" {
-    run -0 pod_run --systemd always "$image" sh -c 'for i in /run /run/lock /tmp; do grep -q " $i tmpfs rw" /proc/mounts && echo $i; done; mkdir /sys/fs/cgroup/init.scope && echo $$ >/sys/fs/cgroup/init.scope/cgroup.procs && cat /proc/self/cgroup'
+    run -0 pod_run --systemd always "$image" sh -c 'for i in /run /run/lock /tmp; do grep -q " $i tmpfs rw" /proc/mounts && echo $i; done; mkdir /sys/fs/cgroup/init.scope && echo $$ >/sys/fs/cgroup/init.scope/cgroup.procs && grep ^0:: /proc/self/cgroup'
     [ "$output" = $'/run\n/run/lock\n/tmp\n0::/init.scope' ]
 }
 
