@@ -36,6 +36,17 @@ int epoch_open(int agent_dir, int64_t epoch, Error *e)
     return open_directory(epochs, name, e);
 }
 
+/* For a copy: where they are, and the one that is copied. */
+static int open_source(int agent_dir, int64_t from, int *ret_epochs, Error *e)
+{
+    _cleanup_close_ int epochs = open_epochs(agent_dir, e);
+    int source = epochs < 0 ? epochs : epoch_open(agent_dir, from, e);
+
+    if (source >= 0)
+        *ret_epochs = TAKE_FD(epochs);
+    return source;
+}
+
 /* A fresh and empty directory. */
 static int make_empty(int epochs, const char *name, Error *e)
 {
@@ -106,16 +117,13 @@ static int clone_anew(int epochs, int source, const char *name, Error *e)
 
 int epoch_clone(int agent_dir, int64_t from, int64_t to, const MirrorIndex *known, Error *e)
 {
-    _cleanup_close_ int epochs = open_epochs(agent_dir, e), source = -EBADF;
+    _cleanup_close_ int epochs = -EBADF, source = open_source(agent_dir, from, &epochs, e);
     char name[32];
     int r;
 
-    if (epochs < 0)
-        return epochs;
-    snprintf(name, sizeof(name), "%" PRIi64, to);
-    source = epoch_open(agent_dir, from, e);
     if (source < 0)
         return source;
+    snprintf(name, sizeof(name), "%" PRIi64, to);
     if (!known)
         return clone_anew(epochs, source, name, e);
     r = copy_to(epochs, name, (MirrorSpec){.from = source, .known = known}, e);
@@ -133,13 +141,10 @@ bool epoch_wants_precopy(int agent_dir, int64_t from)
 
 int epoch_precopy(int agent_dir, int64_t from, int64_t to, const MirrorIndex *known, MirrorIndex *seen, Error *e)
 {
-    _cleanup_close_ int epochs = open_epochs(agent_dir, e), source = -EBADF;
+    _cleanup_close_ int epochs = -EBADF, source = open_source(agent_dir, from, &epochs, e);
     char name[32], tmp[40];
     int r;
 
-    if (epochs < 0)
-        return epochs;
-    source = epoch_open(agent_dir, from, e);
     if (source < 0)
         return source;
     snprintf(name, sizeof(name), "%" PRIi64, to);
@@ -150,12 +155,9 @@ int epoch_precopy(int agent_dir, int64_t from, int64_t to, const MirrorIndex *kn
 
 int epoch_copy_for_rehearsal(int agent_dir, int64_t from, Error *e)
 {
-    _cleanup_close_ int epochs = open_epochs(agent_dir, e), source = -EBADF;
+    _cleanup_close_ int epochs = -EBADF, source = open_source(agent_dir, from, &epochs, e);
     int r;
 
-    if (epochs < 0)
-        return epochs;
-    source = epoch_open(agent_dir, from, e);
     if (source < 0)
         return source;
     r = take_snapshot(epochs, source, REHEARSAL, e);

@@ -228,9 +228,10 @@ static int keep_reserve(int agent_dir)
     return -r;
 }
 
-static int open_journal(int agent_dir, int flags)
+static int open_journal(int agent_dir, bool make)
 {
-    int fd = openat(agent_dir, "head.journal", O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600);
+    int fd =
+        openat(agent_dir, "head.journal", O_WRONLY | (make ? O_CREAT : 0) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 
     return fd < 0 ? -errno : fd;
 }
@@ -239,7 +240,7 @@ static int open_journal(int agent_dir, int flags)
 static bool make_journal(int agent_dir)
 {
     static const char empty[HEAD_BLOCKS * HEAD_BLOCK_SIZE];
-    _cleanup_close_ int fd = open_journal(agent_dir, O_CREAT);
+    _cleanup_close_ int fd = open_journal(agent_dir, true);
 
     return fd >= 0 && fd_write_all(fd, empty, sizeof(empty)) >= 0 && fsync(fd) >= 0 && fsync(agent_dir) >= 0;
 }
@@ -264,7 +265,7 @@ static int format_block(const Head *head, const char *base, char ret[static HEAD
 
 static int write_block(HeadFile *file, const char *block)
 {
-    _cleanup_close_ int fd = open_journal(file->dir, 0);
+    _cleanup_close_ int fd = open_journal(file->dir, false);
     ssize_t n;
 
     if (fd < 0)

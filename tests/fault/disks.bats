@@ -32,11 +32,6 @@ on() { # type size [option...]
     STORE_DIRECTORY=$BATS_TEST_TMPDIR/disk
     shim_setup
 }
-# with FILTER: changes the agent.json of the store.
-with() {
-    jq "$@" "$AGENT/agent.json" >"$BATS_TEST_TMPDIR/changed.json"
-    cp "$BATS_TEST_TMPDIR/changed.json" "$AGENT/agent.json"
-}
 fill() { dd if=/dev/zero of="$STORE_DIRECTORY/filler" bs=64k conv=fsync 2>/dev/null || true; }
 counter() { get /count | jq .counter; }
 wait_for() { # command...

@@ -6,10 +6,7 @@ bats_require_minimum_version 1.5.0
 load shim/lib
 load shim/load
 
-setup_file() { shim_setup_file; }
-
 setup() {
-    [ "$(id -u)" = 0 ] || skip 'needs root'
     NETWORK=engine
     shim_setup
     id=engine-$NAME

@@ -5,13 +5,6 @@ bats_require_minimum_version 1.5.0
 load shim/lib
 load shim/load
 
-setup_file() { shim_setup_file; }
-setup() {
-    [ "$(id -u)" = 0 ] || skip 'needs root'
-    shim_setup
-}
-teardown() { shim_teardown; }
-
 shim_pid() { pgrep -f "^$MOSS_BUILD/moss-shim (start|recover) $NAME\$"; }
 kill_shim() { kill -9 "$(shim_pid)"; }
 await_state() { # state

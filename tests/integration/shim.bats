@@ -5,13 +5,6 @@ bats_require_minimum_version 1.5.0
 load shim/lib
 load shim/load
 
-setup_file() { shim_setup_file; }
-setup() {
-    [ "$(id -u)" = 0 ] || skip 'needs root'
-    shim_setup
-}
-teardown() { shim_teardown; }
-
 init_pid() { cat "$(find /sys/fs/cgroup -path "*kept-$NAME-*/init/cgroup.procs" | head -n 1)"; }
 
 @test "an agent is started, asked, stopped, and leaves nothing" {

@@ -8,6 +8,11 @@ shim_setup_file() {
     "$SHIM_LIB/../../agents/clerk/make-root" "$SHARED/root"
 }
 
+# What a file does that needs no more.
+setup_file() { shim_setup_file; }
+setup() { shim_setup; }
+teardown() { shim_teardown; }
+
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
@@ -26,6 +31,7 @@ generation() { # mode
 }
 
 shim_setup() {
+    [ "$(id -u)" = 0 ] || skip 'needs root'
     export MOSS_STORE=${STORE_DIRECTORY:-$BATS_TEST_TMPDIR/store} MOSS_RUN=$BATS_TEST_TMPDIR/run
     NAME=t$BATS_TEST_NUMBER-$$
     PORT=${PORT:-$(free_port)}
