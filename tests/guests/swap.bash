@@ -12,7 +12,7 @@ shim_setup_file() {
 
 # A guest is slow, and this is not about speed.
 patiently() { # FILTER
-    jq ".gate += {swapBudgetSeconds: 300, gateTimeoutSeconds: 120, bakeSeconds: 15}
+    jq ".gate += {swapBudgetSeconds: 300, gateTimeoutSeconds: 120, drainTimeoutSeconds: 60, bakeSeconds: 15}
         | .probes.startupProbe.failureThreshold = 60 | .probes[].timeoutSeconds = 5 | $1" "$AGENT/agent.json" >"$AGENT/agent.json.new"
     mv "$AGENT/agent.json.new" "$AGENT/agent.json"
 }
