@@ -174,6 +174,15 @@ static int parent_open(Parent *p, const Mounts *m, const char *path, const char 
     return p->fd < 0 ? p->fd : 0;
 }
 
+/* What a mount has put there, as engines do with the host's devices, keeps the owner that its source has. */
+static bool is_mounted(int dir, const char *name)
+{
+    struct statx st;
+
+    return statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &st) == 0 &&
+           (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 static int make_device(const Mounts *m, Parent *p, const ConfigDevice *d, Error *e)
 {
     const char *name;
@@ -191,7 +200,7 @@ static int make_device(const Mounts *m, Parent *p, const ConfigDevice *d, Error 
         return error_errnof(e, -errno, "device %s", d->path);
     if (!same_device(&st, d->type, d->number))
         return error_setf(e, -EEXIST, "device %s: the root file system has something else there", d->path);
-    if (st.st_uid == d->uid && st.st_gid == d->gid)
+    if ((st.st_uid == d->uid && st.st_gid == d->gid) || is_mounted(dir, name))
         return 0;
     if (fchownat(dir, name, d->uid, d->gid, AT_SYMLINK_NOFOLLOW) < 0)
         return error_errnof(e, -errno, "device %s: owner", d->path);
