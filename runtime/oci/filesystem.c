@@ -6,6 +6,8 @@
 
 #include "runtime/base/fd.h"
 
+#define VALUE_MAX 256 /* of fsconfig(2), with the zero */
+
 /* The kernel's own words about the last failure, which say more than errno ("e tmpfs: Bad value for 'size'"). */
 static int fs_error(int fs, int code, const ConfigMount *c, Error *e)
 {
@@ -19,6 +21,29 @@ static int fs_error(int fs, int code, const ConfigMount *c, Error *e)
     return error_errnof(e, code, "cannot mount %s on %s: %s", c->type, c->destination, log + 2);
 }
 
+/* Layers one by one (Linux 6.7): fsconfig(2) takes no more than 255 bytes at once. */
+static int set_layers(int fs, const char *list)
+{
+    char layer[VALUE_MAX];
+    size_t n = 0;
+
+    for (const char *p = list;; p++) {
+        if (*p && *p != ':') {
+            p += *p == '\\' && p[1];
+            if (n + 1 >= sizeof(layer))
+                return -ENAMETOOLONG;
+            layer[n++] = *p;
+            continue;
+        }
+        layer[n] = '\0';
+        if (n == 0 || fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layer, 0) < 0)
+            return n == 0 ? -EINVAL : -errno;
+        if (!*p)
+            return 0;
+        n = 0;
+    }
+}
+
 static int set_parameter(int fs, const char *parameter)
 {
     char key[64];
@@ -29,6 +54,8 @@ static int set_parameter(int fs, const char *parameter)
         return -EINVAL;
     memcpy(key, parameter, n);
     key[n] = '\0';
+    if (streq(key, "lowerdir") && value && strlen(value + 1) >= VALUE_MAX)
+        return set_layers(fs, value + 1);
     if (value)
         return fsconfig(fs, FSCONFIG_SET_STRING, key, value + 1, 0) < 0 ? -errno : 0;
     return fsconfig(fs, FSCONFIG_SET_FLAG, key, NULL, 0) < 0 ? -errno : 0;
