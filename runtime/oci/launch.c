@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/keyctl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -84,14 +86,28 @@ static int set_names(const Config *c, Error *e)
     return 0;
 }
 
-/* A procfs that nobody else has ever seen, of this PID namespace. */
-static int private_procfs(Error *e)
+/* The caller's, in which no container has ever been. */
+static int callers_procfs(void)
+{
+    _cleanup_close_ int fd = open("/proc", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct statfs fs;
+
+    if (fd < 0 || fstatfs(fd, &fs) < 0)
+        return -errno;
+    return fs.f_type == PROC_SUPER_MAGIC ? TAKE_FD(fd) : -EPERM;
+}
+
+/* A procfs that nobody else has ever seen, of this PID namespace; where that is not ours to have one of, as that of the host is not root's of a user namespace, the
+ * caller's. */
+static int private_procfs(const Config *c, Error *e)
 {
     _cleanup_close_ int fs = fsopen("proc", FSOPEN_CLOEXEC);
     int fd;
 
-    if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-        return error_errnof(e, -errno, "cannot make a procfs");
+    if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) {
+        fd = errno == EPERM && !c->namespaces[NS_PID].wanted && config_new(c, NS_MOUNT) ? callers_procfs() : -errno;
+        return fd < 0 ? error_errnof(e, fd, "cannot make a procfs") : fd;
+    }
     fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
     return fd < 0 ? error_errnof(e, -errno, "cannot make a procfs") : fd;
 }
@@ -150,7 +166,7 @@ static int write_proc(const Launch *l, Error *e)
 
     if (c->n_sysctls == 0 && !l->process->apparmor && !l->process->selinux)
         return 0;
-    procfs = private_procfs(e);
+    procfs = private_procfs(c, e);
     if (procfs < 0)
         return procfs;
     for (size_t i = 0; i < c->n_sysctls; i++) {
