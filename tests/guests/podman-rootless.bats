@@ -51,6 +51,15 @@ pod() {
     [ "$output" = $'canary\nrefused\nCapEff:\t0000000000000000\nSeccomp:\t2' ]
 }
 
+@test "run: privileged, the processes of the host, what another image holds" {
+    run -0 pod_run --privileged "$image" sh -c 'echo x >/dev/null && grep CapBnd /proc/self/status'
+    [[ "$output" == *000001ffffffffff ]]
+    run -0 pod_run --pid host "$image" readlink /proc/self/ns/pid
+    [ "$output" = "$(readlink /proc/self/ns/pid)" ]
+    run -0 pod_run --mount "type=image,src=$image,dst=/image" "$image" sh -c 'cmp /bin/busybox /image/bin/busybox && echo same'
+    [ "$output" = same ]
+}
+
 @test "run: a network of its own" {
     run -0 pod run --rm "$image" ip addr
     [[ "$output" == *tap0* || "$output" == *eth0* || "$output" == *enp* || "$output" == *ens* ]]

@@ -132,6 +132,26 @@ make_link() {
 1777"
 }
 
+@test "an overlay's layers may have long names" {
+    [ "$(printf '6.7\n%s\n' "$(uname -r)" | sort -V | head -n 1)" = 6.7 ] || skip "this kernel takes layers in one string only"
+    layers=$BATS_TEST_TMPDIR/$(printf '%0120d' 0)
+    mkdir -p "$layers-"{a,b:c}
+    touch "$layers-"{a,b:c}/file "$layers-b:c/lower"
+    config '.mounts += [{destination: "/m", type: "overlay", source: "o", options: ["lowerdir=\($l)-a:\($l)-b\\:c"]}]' --arg l "$layers"
+    script 'ls /m'
+    expect "file
+lower"
+}
+
+@test "a device that a mount has put into its place keeps its owner" {
+    mknod "$BATS_TEST_TMPDIR/null" c 1 3
+    chown 5:6 "$BATS_TEST_TMPDIR/null"
+    config '.mounts += [{destination: "/dev/null", source: $n, options: ["bind"]}]' --arg n "$BATS_TEST_TMPDIR/null"
+    script 'stat -c %u:%g /dev/null'
+    expect 5:6
+    [ "$(stat -c %u:%g "$BATS_TEST_TMPDIR/null")" = 5:6 ]
+}
+
 @test "recursive attributes reach what is mounted below, the others do not" {
     make_volume
     mount -t tmpfs below "$volume/sub"

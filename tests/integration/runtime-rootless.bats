@@ -57,6 +57,13 @@ $(readlink "/proc/$(moss state "$id" | jq .pid)/ns/user")" ]
     moss delete --force "$id"
 }
 
+@test "a sysctl can be set among the processes of the host" {
+    config '.linux.namespaces |= map(select(.type != "pid")) | .linux.sysctl = {"net.ipv4.ip_forward": "1"}
+        | .mounts |= map(if .destination == "/proc" then {destination: "/proc", source: "/proc", type: "bind", options: ["rbind"]} else . end)'
+    script 'cat /proc/sys/net/ipv4/ip_forward'
+    expect 1
+}
+
 @test "a terminal works without privilege" {
     config '.process.terminal = true'
     script 'tty; exit 5'
