@@ -53,8 +53,12 @@ static int build_upper(const Container *c, const PivotSpec *spec, int top_layer,
         fchownat(dir, "upper", st.st_uid, st.st_gid, 0) < 0 || fchmodat(dir, "upper", st.st_mode & 07777, 0) < 0)
         return error_errnof(e, -errno, "upper directory");
     /* Not a clone of it: kernels before 6.15 clone no mount that was never attached. */
-    r = map_ids(c, dir, "upper directory", e);
-    return r < 0 ? r : TAKE_FD(dir);
+    r = c->userns < 0 || c->same_ids ? 0 : mount_map_ids(dir, c->userns);
+    /* A tmpfs maps ids since Linux 6.3; before, what is in it gets those of the host. */
+    if (r == -EINVAL && (fchownat(dir, "upper", c->base + st.st_uid, c->base + st.st_gid, 0) < 0 ||
+                         fchownat(dir, "work", c->base, c->base, 0) < 0))
+        return error_errnof(e, -errno, "upper directory");
+    return r < 0 && r != -EINVAL ? error_errnof(e, r, "upper directory") : TAKE_FD(dir);
 }
 
 /* What the helper has to say; `mnt` is a number in the table of fds, which it shares with us. */
