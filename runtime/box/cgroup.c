@@ -150,7 +150,8 @@ int cgroup_open_base(Error *e)
     /* A process is born in a cgroup only if its creator may write cgroup.procs of what both have in common. */
     if (faccessat(own, "cgroup.procs", W_OK, AT_EACCESS) < 0)
         return error_setf(e, -EOPNOTSUPP, "cgroup /%s is not delegated to this user", path);
-    return cgroup_make(own, "moss", e);
+    /* We are in it ourselves: what it could pass on (cpu, pids) would make it the root of a threaded domain, and nothing can be born below that. */
+    return cgroup_make_plain(own, "moss", e);
 }
 
 static bool has_word(const char *words, const char *word)
