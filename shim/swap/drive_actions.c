@@ -88,8 +88,14 @@ static void clone_epoch(Drive *d)
 
 static void on_baked(uint32_t events, void *userdata)
 {
+    Drive *d = userdata;
+
     (void) events;
-    drive_feed(userdata, EVENT_BAKED, NULL);
+    loop_cancel(&d->bake_timer);
+    if (d->again_timer) /* what has happened before comes first: it may have been a crash too many */
+        (void) loop_timer(d->spec.loop, clock_now() + d->again_delay, on_baked, d, &d->bake_timer);
+    else
+        drive_feed(d, EVENT_BAKED, NULL);
 }
 
 static void bake(Drive *d)
