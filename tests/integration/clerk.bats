@@ -84,7 +84,7 @@ report() {
     of_json "$1" "$BATS_TEST_TMPDIR/report.json"
 }
 
-# http METHOD PATH [BODY]: status and body.
+# http METHOD PATH [BODY]: status and body; what is no 200 also for who reads why a test failed.
 http() {
     "${python[@]}" -c '
 import http.client, sys
@@ -92,7 +92,10 @@ port, method, path, *body = sys.argv[1:]
 connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)
 connection.request(method, path, body[0].encode() if body else None)
 answer = connection.getresponse()
-print(answer.status, answer.read().decode())' "$CLERK_PORT" "$@"
+line = f"{answer.status} {answer.read().decode()}"
+print(line)
+if answer.status != 200:
+    print(line, file=sys.stderr)' "$CLERK_PORT" "$@"
 }
 
 say() {
