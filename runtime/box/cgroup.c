@@ -150,8 +150,7 @@ int cgroup_open_base(Error *e)
     /* A process is born in a cgroup only if its creator may write cgroup.procs of what both have in common. */
     if (faccessat(own, "cgroup.procs", W_OK, AT_EACCESS) < 0)
         return error_setf(e, -EOPNOTSUPP, "cgroup /%s is not delegated to this user", path);
-    /* We are in it ourselves: what it could pass on (cpu, pids) would make it the root of a threaded domain, and nothing can be born below that. */
-    return cgroup_make_plain(own, "moss", e);
+    return cgroup_make(own, "moss", e);
 }
 
 static bool has_word(const char *words, const char *word)
@@ -164,7 +163,26 @@ static bool has_word(const char *words, const char *word)
     return false;
 }
 
-/* Passes on what the cgroup has. What the kernel refuses (processes in the cgroup itself, not ours) is seen by cgroup_has() of the child. */
+/* Are there processes in it, and is it not the root of all, which has no type? */
+static bool is_inhabited(int cgroup)
+{
+    _cleanup_close_ int fd = openat(cgroup, "cgroup.procs", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    char c;
+
+    return faccessat(cgroup, "cgroup.type", F_OK, 0) == 0 && (fd < 0 || read(fd, &c, 1) != 0);
+}
+
+int cgroup_pass_on(int cgroup, const char *controller)
+{
+    char word[32];
+
+    if (is_inhabited(cgroup))
+        return -EBUSY;
+    snprintf(word, sizeof(word), "+%s", controller);
+    return cgroup_set(cgroup, "cgroup.subtree_control", word, NULL);
+}
+
+/* Passes on what the cgroup has. What is refused is seen by cgroup_has() of the child. */
 static void delegate(int cgroup)
 {
     _cleanup_free_ char *have = NULL, *given = NULL;
@@ -172,14 +190,9 @@ static void delegate(int cgroup)
     if (read_control(cgroup, "cgroup.controllers", &have) < 0 ||
         read_control(cgroup, "cgroup.subtree_control", &given) < 0)
         return;
-    for (size_t i = 0; i < ARRAY_SIZE(controllers); i++) {
-        char word[32];
-
-        if (!has_word(have, controllers[i]) || has_word(given, controllers[i]))
-            continue;
-        snprintf(word, sizeof(word), "+%s", controllers[i]);
-        (void) cgroup_set(cgroup, "cgroup.subtree_control", word, NULL);
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
+        if (has_word(have, controllers[i]) && !has_word(given, controllers[i]))
+            (void) cgroup_pass_on(cgroup, controllers[i]);
 }
 
 static int make_one(int parent, const char *name, bool *ret_found)

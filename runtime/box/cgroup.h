@@ -33,6 +33,10 @@ int cgroup_make_or_find(int parent, const char *path, bool *ret_found, Error *e)
  * cgroup then ("domain invalid"). Returns an fd as above. */
 int cgroup_make_plain(int parent, const char *name, Error *e);
 
+/* Lets what is below have the controller. -EBUSY: there are processes in the cgroup itself. The kernel would still pass on some of the controllers (cpu, pids), but that
+ * makes it the root of a threaded domain, and below one no process can be born: cgroup-v2.rst, "Threads". */
+int cgroup_pass_on(int cgroup, const char *controller);
+
 /* Is `controller` ("memory", "pids", …) there for this cgroup? */
 bool cgroup_has(int cgroup, const char *controller);
 

@@ -190,14 +190,12 @@ int container_cgroup_remove_remains(const Config *c, const char *id, Error *e)
 /* Makes sure of the controller, which may have to be passed down from the top. */
 static int need(const ContainerCgroup *g, const char *controller, const char *limit, Error *e)
 {
-    char word[32];
     int r = 0;
 
     if (g->fd < 0)
         return error_setf(e, -EOPNOTSUPP, AT ".%s: this container has no cgroup", limit);
     if (cgroup_has(g->fd, controller))
         return 0;
-    snprintf(word, sizeof(word), "+%s", controller);
     for (size_t i = 0; r >= 0 && (i == 0 || g->path[i - 1]); i++) {
         _cleanup_close_ int at = -EBADF;
         char prefix[4096];
@@ -206,7 +204,7 @@ static int need(const ContainerCgroup *g, const char *controller, const char *li
             continue; /* every ancestor, none that is the cgroup itself */
         snprintf(prefix, sizeof(prefix), "%.*s", (int) i, g->path);
         at = openat_beneath(g->top, i ? prefix : ".", O_PATH | O_DIRECTORY, 0);
-        r = at < 0 ? at : cgroup_set(at, "cgroup.subtree_control", word, NULL);
+        r = at < 0 ? at : cgroup_pass_on(at, controller);
     }
     if (!cgroup_has(g->fd, controller))
         return error_setf(e, -EOPNOTSUPP,

@@ -15,6 +15,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/file.h"
 
 typedef struct Place {
     int base;
@@ -217,6 +218,42 @@ static void a_controller_that_is_not_there_is_not_claimed(void **state)
     assert_int_equal(cgroup_has(top, "memory"), faccessat(top, "memory.max", F_OK, 0) == 0);
 }
 
+/* Plain files in place of the kernel's, as there need be no controller here that could be passed on. */
+static bool passes_on(const char *type, const char *processes)
+{
+    char path[] = "/tmp/test-cgroup-XXXXXX", given[16] = "";
+    const struct {
+        const char *name, *content;
+    } files[] = {{"cgroup.controllers", "cpu"},
+                 {"cgroup.subtree_control", ""},
+                 {"cgroup.procs", processes},
+                 {"cgroup.type", type}};
+    _cleanup_close_ int parent = mkdtemp(path) ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1, child = -EBADF;
+
+    assert_true(parent >= 0);
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+        if (files[i].content)
+            assert_int_equal(file_write_at(parent, files[i].name, files[i].content, strlen(files[i].content), 0600, 0),
+                             0);
+    child = cgroup_make(parent, "child", NULL);
+    assert_true(child >= 0);
+    {
+        _cleanup_close_ int fd = openat(parent, "cgroup.subtree_control", O_RDONLY | O_CLOEXEC);
+
+        assert_true(read(fd, given, sizeof(given) - 1) >= 0);
+    }
+    assert_int_equal(rm_rf_at(AT_FDCWD, path), 0);
+    return streq(given, "+cpu");
+}
+
+static void a_cgroup_with_processes_passes_nothing_on_unless_it_is_the_root(void **state)
+{
+    (void) state;
+    assert_true(passes_on("domain", ""));
+    assert_false(passes_on("domain", "7"));
+    assert_true(passes_on(NULL, "7"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +267,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_refused_value_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(numbers_are_read_single_and_by_key, setup, teardown),
         cmocka_unit_test_setup_teardown(a_controller_that_is_not_there_is_not_claimed, setup, teardown),
+        cmocka_unit_test(a_cgroup_with_processes_passes_nothing_on_unless_it_is_the_root),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
