@@ -109,8 +109,9 @@ $(BUILD)/obj-init/%.o: %.c
 $(BUILD)/moss-search: $(call objects,evolve/coder/search) $(call archives,runtime/base)
 	$(call link,-static-pie,$(filter %.o,$^),$(filter %.a,$^),-ljansson -lm)
 endif
+# A start forks it several times, which copies what is mapped: a library fewer is that much less of a pause. libmnl comes as a shared library alone.
 $(BUILD)/moss-shim: $(call objects,shim/cmd) $(call archives,$(SHIM_LIBS))
-	$(call link,,$(filter %.o,$^),$(filter %.a,$^),$(SMALL_LIBS) $(NET_LIBS) -lnftnl -lmnl)
+	$(call link,,$(filter %.o,$^),$(filter %.a,$^),-Wl$(comma)-Bstatic $(SMALL_LIBS) $(NET_LIBS) -lnftnl -Wl$(comma)-Bdynamic -lmnl)
 $(BUILD)/moss: $(call objects,evolve/cmd) $(call archives,$(EVOLVE_LIBS))
 	$(call link,,$(filter %.o,$^),$(filter %.a,$^),$(ALL_LIBS))
 
