@@ -224,14 +224,6 @@ static int next_name(const char **path, char name[static NAME_MAX + 1])
     return streq(name, ".") || streq(name, "..") ? -EINVAL : n > 0;
 }
 
-int cgroup_make_plain(int parent, const char *name, Error *e)
-{
-    bool found;
-    int fd = make_one(parent, name, &found);
-
-    return fd < 0 ? error_errnof(e, fd, "cannot make cgroup %s", name) : fd;
-}
-
 int cgroup_make(int parent, const char *path, Error *e)
 {
     bool found;

@@ -23,15 +23,11 @@ int cgroup_open_base(Error *e);
 /* The cgroup of a process (0: of ours) as a path below the top without its leading slash, which the caller frees. */
 int cgroup_path_of(pid_t pid, char **ret, Error *e);
 
-/* Makes (or opens) `path` below `parent`, several levels if it has slashes, with every controller that the parent can delegate. Returns an
- * O_PATH|O_DIRECTORY fd. */
+/* Makes (or opens) `path` below `parent`, several levels if it has slashes, with every controller that the parent can delegate:
+ * none where it has processes itself, as the container of an engine has (see cgroup_pass_on()). Returns an O_PATH|O_DIRECTORY fd. */
 int cgroup_make(int parent, const char *path, Error *e);
 /* The same, and whether it was there already: then it may be frozen, or others' processes be in it. */
 int cgroup_make_or_find(int parent, const char *path, bool *ret_found, Error *e);
-
-/* Makes (or opens) one name below `parent`, which may have processes itself: no controller is passed on, as with some of them no process could live below such a
- * cgroup then ("domain invalid"). Returns an fd as above. */
-int cgroup_make_plain(int parent, const char *name, Error *e);
 
 /* Lets what is below have the controller. -EBUSY: there are processes in the cgroup itself. The kernel would still pass on some of the controllers (cpu, pids), but that
  * makes it the root of a threaded domain, and below one no process can be born: cgroup-v2.rst, "Threads". */

@@ -104,11 +104,6 @@ static int make_cgroups(Container *c, Error *e)
     return c->cgroup_probe < 0 ? c->cgroup_probe : 0;
 }
 
-static int make_leaf(const Container *c, const char *name, Error *e)
-{
-    return c->engine ? cgroup_make_plain(c->cgroup, name, e) : cgroup_make(c->cgroup, name, e);
-}
-
 int container_clear(Container *c, int *leaf, Error *e)
 {
     const char *name = leaf == &c->cgroup_agent ? "agent" : "probe";
@@ -116,7 +111,7 @@ int container_clear(Container *c, int *leaf, Error *e)
 
     if (r < 0)
         return r;
-    fd = make_leaf(c, name, e);
+    fd = cgroup_make(c->cgroup, name, e);
     if (fd < 0)
         return fd;
     fd_closep(leaf);

@@ -45,9 +45,9 @@ static int open_cgroups(Container *c, Error *e)
     c->cgroup = openat(kept_container_cgroup(c->engine), ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (c->cgroup < 0)
         return error_errnof(e, -errno, "cgroup of the container");
-    if ((r = c->cgroup_agent = cgroup_make_plain(c->cgroup, "agent", e)) < 0)
+    if ((r = c->cgroup_agent = cgroup_make(c->cgroup, "agent", e)) < 0)
         return r;
-    return c->cgroup_probe = cgroup_make_plain(c->cgroup, "probe", e);
+    return c->cgroup_probe = cgroup_make(c->cgroup, "probe", e);
 }
 
 int engine_attach(const char *state_dir, Container *c, Error *e)
