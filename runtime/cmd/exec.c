@@ -196,6 +196,8 @@ static int derive(const Config *config, const Options *o, json_t **ret, Error *e
     json_t *p = json_deep_copy(json_object_get(config->doc, "process"));
     int r;
 
+    if (!config->has_process)
+        return error_setf(e, -EINVAL, "exec: config.json: process: is missing, so --process is needed");
     if (!p)
         return error_errnof(e, -ENOMEM, "exec");
     json_object_set_new(p, "terminal", json_boolean(o->tty));

@@ -396,6 +396,7 @@ static int parse_top(const json_t *doc, Config *c, Error *e)
         (r = parse_annotations(doc, c, e)) < 0 || (r = json_want(doc, at, "process", JSON_OBJECT, &process, e)) < 0)
         return r;
     c->has_process = process != NULL;
+    c->process.cwd = "/";
     if (process && ((r = process_members(process, (JsonAt){CONFIG_FILE, "process"}, &c->process, e)) < 0 ||
                     (!kept_agent(c) && (r = check_args(&c->process, CONFIG_FILE, e)) < 0)))
         return r;

@@ -155,7 +155,7 @@ typedef struct Config {
     bool root_readonly;
     uint64_t root_propagation; /* MS_*; MS_SLAVE | MS_REC unless the configuration says otherwise */
     const char *hostname, *domainname;
-    bool has_process;
+    bool has_process; /* which only a container that is to be started needs; without, `process` has a cwd alone */
     ConfigProcess process;
     ConfigMount *mounts;
     size_t n_mounts;

@@ -193,8 +193,11 @@ int container_start(const Runtime *rt, const char *id, Error *e)
     if (c.status != STATUS_CREATED)
         return error_setf(e, -EINVAL, "cannot start container \"%s\": it is %s, must be created", id,
                           status_names[c.status]);
-    if ((r = container_config(&c, &config, e)) < 0 ||
-        (r = relay_open(c.dir, rt->notify_socket, &c.state, &relay, e)) < 0 ||
+    if ((r = container_config(&c, &config, e)) < 0)
+        return r;
+    if (!config->has_process)
+        return error_setf(e, -EINVAL, "cannot start container \"%s\": config.json: process: is missing", id);
+    if ((r = relay_open(c.dir, rt->notify_socket, &c.state, &relay, e)) < 0 ||
         (r = launch_start(c.dir, config, &c.state, e)) < 0)
         return r;
     if (unlinkat(c.dir, "start", 0) < 0)

@@ -43,7 +43,7 @@ typedef struct CreateOptions {
     bool keep;           /* run: leave the state of the ended container */
 } CreateOptions;
 
-/* Up to "created". On failure nothing is left. */
+/* Up to "created"; a configuration without `process` will do, which the start then refuses. On failure nothing is left. */
 int container_create(const Runtime *rt, const char *id, const CreateOptions *o, Error *e);
 
 /* Create, start and, unless the caller detaches, wait and delete. Returns the program's exit code (0 when detached). */

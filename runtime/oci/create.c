@@ -222,7 +222,7 @@ static int tell_listen_fds(Config *config, unsigned n, Error *e)
     return 0;
 }
 
-static int read_bundle(Creation *c, const char *id, Error *e)
+static int read_bundle(Creation *c, const char *id, bool starts, Error *e)
 {
     const char *bundle = c->options->bundle ? c->options->bundle : ".";
     int r;
@@ -232,9 +232,10 @@ static int read_bundle(Creation *c, const char *id, Error *e)
         return error_errnof(e, -errno, "--bundle %s", bundle);
     if (!c->config && (r = config_load(c->bundle, "config.json", &c->config, e)) < 0)
         return error_wrapf(e, r, "bundle %s", bundle);
-    if (!c->config->has_process)
+    if (starts && !c->config->has_process)
         return error_setf(e, -EINVAL, "bundle %s: config.json: process: is missing", bundle);
-    if (c->options->listen_fds && (r = tell_listen_fds(c->config, c->options->listen_fds, e)) < 0)
+    if (c->config->has_process && c->options->listen_fds &&
+        (r = tell_listen_fds(c->config, c->options->listen_fds, e)) < 0)
         return r;
     c->bundle_path = path_of(c->bundle);
     if (!c->bundle_path)
@@ -352,7 +353,7 @@ static int prepare(Creation *c, const char *id, bool attended, Error *e)
 {
     int r;
 
-    if ((r = container_id_check(id, e)) < 0 || (r = read_bundle(c, id, e)) < 0 ||
+    if ((r = container_id_check(id, e)) < 0 || (r = read_bundle(c, id, attended, e)) < 0 ||
         (r = open_console(c, attended, e)) < 0 || (r = filter_of(c->config, &c->launch.filter, e)) < 0)
         return r;
     c->at_once = c->at_once && !c->launch.filter.notify; /* it waits for who is to answer */

@@ -295,7 +295,7 @@ static int take_identity(Launch *l, char *path, size_t size, Error *e)
         return r;
     process_own_streams(l->process);
     r = process_become(l->process, &l->caps, l->filter.code != NULL, e);
-    return r < 0 || l->kept.program >= 0 ? r : process_find(l->process, path, size, e);
+    return r < 0 || l->kept.program >= 0 || !l->process->args ? r : process_find(l->process, path, size, e);
 }
 
 /* Waits until it may go on; gives the fd that gets the error of execve, or the end of the stream if it succeeds. */
@@ -352,8 +352,10 @@ static _Noreturn void finish(Launch *l, int sync, bool first)
         fail(sync, &e);
     if (l->kept.program >= 0)
         (void) kept_exec(&l->kept, &l->filter, sync, &e);
-    else
+    else if (l->process->args)
         (void) process_exec(l->process, path, &e);
+    else
+        error_setf(&e, -EINVAL, "config.json: process: is missing");
     fail(sync, &e);
 }
 

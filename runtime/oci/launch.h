@@ -29,7 +29,7 @@
 
 typedef struct Launch {
     const Config *config;         /* of the container */
-    const ConfigProcess *process; /* to be run: config->process, or that of exec */
+    const ConfigProcess *process; /* to be run: config->process, or that of exec; without args it only waits */
     const char *process_at;       /* for errors of its capabilities */
     State state;                  /* for hooks; its pid comes with the first GO */
     Mounts mounts;

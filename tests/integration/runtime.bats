@@ -84,6 +84,27 @@ teardown() {
     [ "$status" -eq 1 ]
 }
 
+@test "a container without a process lives and ends as created, its start is refused and changes nothing" {
+    config 'del(.process) | .annotations.kept = "no"'
+    NOTIFY_SOCKET=/gone/nobody LISTEN_FDS=1 create_container 3</dev/null
+    [ "$(moss state "$id" | jq -r '"\(.status) \(.annotations.kept)"')" = "created no" ]
+    for _ in 1 2; do
+        run moss start "$id"
+        [ "$status" -eq 1 ]
+        [ "$output" = "moss-runtime: cannot start container \"$id\": config.json: process: is missing" ]
+        [ "$(status)" = created ]
+    done
+    jq -n '{args: ["hostname"], cwd: "/", user: {uid: 0, gid: 0}}' >"$BATS_TEST_TMPDIR/process.json"
+    run moss exec --process "$BATS_TEST_TMPDIR/process.json" "$id"
+    [ "$output" = "$(jq -r .hostname "$bundle/config.json")" ]
+    run moss delete "$id"
+    [ "$status" -eq 0 ]
+    create_container
+    moss kill "$id" KILL
+    await_status stopped
+    moss delete "$id"
+}
+
 @test "a container that waits to be started dies when it is deleted" {
     program sleep 1000
     create_container

@@ -253,6 +253,15 @@ ended_in_swap() { # SIGNAL STATE
     [[ $output == *"state.path /state"*"/state"* ]]
 }
 
+@test "a container without a process has no agent started, and says why" {
+    config 'del(.process)'
+    create
+    run engine start "$id"
+    [ "$status" = 1 ]
+    [[ $output == *"cannot start container \"$id\": config.json: process: is missing" ]]
+    [ "$(engine state "$id" | jq -r .status)" = created ]
+}
+
 @test "what cannot be kept is refused when the container is created" {
     create_fails() { # what the error must say
         run create
