@@ -9,7 +9,7 @@
 /* The mounts that a privileged parent makes for a box.
  *
  * Everything from disk is idmapped: an id in the box is the same id on disk, though the processes have ids of their own on the host. What cannot be
- * idmapped (a layer on a file system without FS_ALLOW_IDMAP; a tmpfs before Linux 6.3) is used as it is:
+ * idmapped (a layer on a file system without FS_ALLOW_IDMAP; the upper before Linux 6.15, which copies no mount that was never attached) is used as it is:
  *   a layer or source   its owners appear as nobody's; what others may read can be read
  *   the upper           belongs to the box's host ids, and box_shift_upper() puts that right before it is collected */
 
@@ -67,38 +67,63 @@ static int make_upper(const BoxSpec *spec, int *ret_upper, Error *e)
     return TAKE_FD(dir);
 }
 
+static uint32_t shifted(uint32_t id, uint32_t base)
+{
+    return id < BOX_IDS ? base + id : id;
+}
+
 static int give_upper(int dir, uint32_t base)
 {
-    if (fchownat(dir, "upper", base, base, AT_SYMLINK_NOFOLLOW) < 0)
+    struct stat st;
+
+    if (fstatat(dir, "upper", &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+        fchownat(dir, "upper", shifted(st.st_uid, base), shifted(st.st_gid, base), AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     return fchownat(dir, "work", base, base, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-/* The layers, the directory for the upper as it is, and the same idmapped, of which the child makes its root: an overlay works with the ids of whom it was mounted by, and
- * those must be in the map. */
+/* The directory for the upper as the child makes its root of it, and what is only to be parked there: a mount is not to be closed while it is attached nowhere, as that waits for a
+ * grace period of RCU. Takes `dir`. */
+static int copy_upper(const BoxSpec *spec, Box *box, int dir, int *ret, Error *e)
+{
+    Error why = {};
+    bool mapped = false;
+
+    ret[1] = dir;
+    ret[0] = clone_mapped(dir, box->userns, &mapped, &why);
+    if (ret[0] == -EINVAL) {
+        ret[0] = dir;
+        ret[1] = mount_clone(spec->root.lowers[0], e);
+    }
+    if (ret[0] < 0)
+        return error_setf(e, ret[0], "%s", why.text);
+    if (ret[1] < 0)
+        return ret[1];
+    box->upper_shifted = !mapped;
+    if (!mapped && give_upper(dir, box->base) < 0)
+        return error_errnof(e, -errno, "cannot give the box its upper directory");
+    return 0;
+}
+
+/* The layers, and the directory for the upper with ids mapped: an overlay works with the ids of whom it was mounted by, and those must be in the map. */
 static int make_root(const BoxSpec *spec, Box *box, int *fds, Error *e)
 {
     _cleanup_close_ int dir = -EBADF, upper = -EBADF;
     size_t n = spec->root.n_lowers;
-    bool mapped = false;
+    int r;
 
     dir = make_upper(spec, &upper, e);
     if (dir < 0)
         return dir;
-    fds[n] = clone_mapped(dir, box->userns, &mapped, e);
-    if (fds[n] < 0)
-        return fds[n];
-    /* Not to be closed while it is attached nowhere: that waits for a grace period of RCU. It goes with the child's other parked mounts. */
-    fds[n + 1] = TAKE_FD(dir);
-    if (!mapped && give_upper(fds[n + 1], box->base) < 0)
-        return error_errnof(e, -errno, "cannot give the box its upper directory");
+    r = copy_upper(spec, box, TAKE_FD(dir), fds + n, e);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < n; i++) {
         fds[i] = clone_mapped(spec->root.lowers[i], box->userns, NULL, e);
         if (fds[i] < 0)
             return error_wrapf(e, fds[i], "layer %zu of the root", i);
     }
     box->upper = TAKE_FD(upper);
-    box->upper_shifted = !mapped;
     return 0;
 }
 
@@ -135,6 +160,11 @@ int box_make_mounts(const BoxSpec *spec, Box *box, int *fds, Error *e)
     return r < 0 ? r : 0;
 }
 
+static uint32_t unshifted(uint32_t id, uint32_t base)
+{
+    return id - base < BOX_IDS ? id - base : id;
+}
+
 static int shift_directory(int dirfd, uint32_t base, unsigned depth);
 
 static int shift_entry(int dirfd, const char *name, uint32_t base, unsigned depth)
@@ -145,10 +175,7 @@ static int shift_entry(int dirfd, const char *name, uint32_t base, unsigned dept
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     if (st.st_uid - base < BOX_IDS || st.st_gid - base < BOX_IDS) {
-        uid_t uid = st.st_uid - base < BOX_IDS ? st.st_uid - base : st.st_uid;
-        gid_t gid = st.st_gid - base < BOX_IDS ? st.st_gid - base : st.st_gid;
-
-        if (fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0)
+        if (fchownat(dirfd, name, unshifted(st.st_uid, base), unshifted(st.st_gid, base), AT_SYMLINK_NOFOLLOW) < 0)
             return -errno;
         /* chown(2) takes set-id bits away. */
         if (S_ISREG(st.st_mode) && st.st_mode & 06000 && fchmodat(dirfd, name, st.st_mode & 07777, 0) < 0)
@@ -184,13 +211,15 @@ static int shift_directory(int dirfd, uint32_t base, unsigned depth)
 
 int box_shift_upper(Box *box)
 {
+    struct stat st;
     int fd, r;
 
     if (!box->upper_shifted)
         return 0;
     fd = openat(box->upper, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     r = fd < 0 ? -errno : shift_directory(fd, box->base, 0);
-    if (r >= 0 && fchownat(box->upper, "", 0, 0, AT_EMPTY_PATH) < 0)
+    if (r >= 0 && (fstat(box->upper, &st) < 0 || fchownat(box->upper, "", unshifted(st.st_uid, box->base),
+                                                          unshifted(st.st_gid, box->base), AT_EMPTY_PATH) < 0))
         r = -errno;
     if (r >= 0)
         box->upper_shifted = false;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -239,6 +240,48 @@ static void a_box_of_root_may_write_its_root_and_the_lower_stays(void **state)
     assert_int_equal(st.st_uid, 0);
     assert_int_equal(fstatat(w->root, "opt", &st, AT_SYMLINK_NOFOLLOW), -1);
     assert_int_equal(fstatat(w->root, "bin/busybox", &st, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+/* As on every disk before Linux 6.15: a ramfs maps no ids. */
+static void an_upper_whose_ids_cannot_be_mapped_is_the_boxs_while_it_runs_and_the_hosts_afterwards(void **state)
+{
+    World *w = *state;
+    const char *const argv[] = {"/bin/busybox", "sh", "-c",
+                                "[ $(/bin/busybox stat -c %u:%g:%a /) = 5:6:777 ] && echo x >/f && "
+                                "/bin/busybox chmod 4755 /f && [ $(/bin/busybox stat -c %u:%g /f) = 1000:1000 ]",
+                                NULL};
+    _cleanup_(box_freep) Box *box = NULL;
+    _cleanup_close_ int own = -EBADF;
+    BoxSpec spec = spec_of(w, argv);
+    BoxResult result;
+    struct stat st;
+    Error e = {};
+
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(fchown(w->root, 5, 6), 0);
+    assert_int_equal(fchmod(w->root, 0777), 0);
+    assert_int_equal(mkdirat(w->root, "own", 0755), 0);
+    own = openat(w->root, "own", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(fchdir(own), 0);
+    assert_int_equal(mount("ramfs", ".", "ramfs", 0, NULL), 0);
+    fd_closep(&own);
+    own = openat(w->root, "own", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    spec.root.upper_fd = own;
+    if (box_start(&spec, &box, &e) >= 0)
+        assert_int_equal(box_wait(box, UINT64_MAX, &result, NULL), 0);
+    assert_int_equal(umount2(".", MNT_DETACH), 0);
+    if (!box)
+        fail_msg("%s", e.text);
+    assert_int_equal(result.status, 0);
+    assert_true(box_upper_fd(box) >= 0);
+    assert_int_equal(fstat(box_upper_fd(box), &st), 0);
+    assert_int_equal(st.st_uid, 5);
+    assert_int_equal(st.st_gid, 6);
+    assert_int_equal(fstatat(box_upper_fd(box), "f", &st, AT_SYMLINK_NOFOLLOW), 0);
+    assert_int_equal(st.st_uid, 1000);
+    assert_int_equal(st.st_gid, 1000);
+    assert_int_equal(st.st_mode & 07777, 04755);
 }
 
 static void a_user_of_the_box_may_not_write_what_is_roots(void **state)
@@ -550,6 +593,7 @@ int main(void)
         TEST(the_host_is_out_of_reach),
         TEST(devices_are_the_kernels),
         TEST(a_box_of_root_may_write_its_root_and_the_lower_stays),
+        TEST(an_upper_whose_ids_cannot_be_mapped_is_the_boxs_while_it_runs_and_the_hosts_afterwards),
         TEST(a_user_of_the_box_may_not_write_what_is_roots),
         TEST(a_read_only_root_gets_its_mount_points_all_the_same),
         TEST(a_bind_shows_what_lies_there_with_its_ids),
