@@ -197,7 +197,7 @@ static int give_mounts(const BoxPlan *plan, Box *box, int channel, Error *e)
     if (r >= 0)
         r = box_make_mounts(plan->spec, box, fds, e);
     for (size_t i = 0; r >= 0 && i < plan->n_given; i++)
-        r = socket_send_fd(channel, "", 1, fds[i]);
+        r = socket_send_fd(channel, &box->unattached, 1, fds[i]);
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
         fd_closep(&fds[i]);
     return r;

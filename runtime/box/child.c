@@ -71,6 +71,15 @@ static int make_mount(const BoxPlan *plan, const BoxMount *m, int root, const in
     return at < 0 ? at : 0;
 }
 
+static int park(const BoxPlan *plan, const int *given, Error *e)
+{
+    int r = 0;
+
+    for (size_t i = 0; plan->privileged && i < plan->spec->root.n_lowers + 2 && r >= 0; i++)
+        r = mount_park(given[i], e);
+    return r;
+}
+
 /* The upper of an unprivileged box is made here and handed to the parent. */
 static int make_root(const BoxPlan *plan, const int *given, Error *e)
 {
@@ -78,16 +87,13 @@ static int make_root(const BoxPlan *plan, const int *given, Error *e)
     _cleanup_close_ int upper = -EBADF, mnt = -EBADF;
     SnapshotUpper up = {.tmpfs_size = r->upper_size ? r->upper_size : BOX_UPPER_MIN, .dir_fd = r->upper_fd};
     BoxSays says = {.what = BOX_SAYS_UPPER};
-    int q = 0;
+    int q;
 
-    if (plan->privileged) {
-        /* An overlay takes layers from mounts of our own namespace: so those that were sent join it. */
-        for (size_t i = 0; i < r->n_lowers + 2 && q >= 0; i++)
-            q = mount_park(given[i], e);
-        if (q < 0)
-            return q;
+    if (plan->privileged)
         up.dir_fd = given[r->n_lowers];
-    }
+    /* An overlay takes layers from mounts of our own namespace: so those that were sent join it. */
+    if (!plan->unattached && (q = park(plan, given, e)) < 0)
+        return q;
     mnt = snapshot_mount(plan->privileged ? given : r->lowers, r->n_lowers, &up, &upper, e);
     if (mnt < 0)
         return mnt;
@@ -242,6 +248,7 @@ static int run(const BoxPlan *plan, const int *given, Error *e)
 _Noreturn void box_child(const BoxPlan *plan)
 {
     BoxSays says = {.what = BOX_SAYS_ERROR};
+    BoxPlan own = *plan;
     int given[BOX_GIVEN_MAX], r = 0;
     sigset_t none;
 
@@ -249,13 +256,10 @@ _Noreturn void box_child(const BoxPlan *plan)
     sigprocmask(SIG_SETMASK, &none, NULL);
     (void) setsid();
     (void) close(plan->far_channel);
-    for (size_t i = 0; i < plan->n_given; i++) {
-        char byte;
-
-        if (socket_receive_fd(plan->channel, &byte, 1, &given[i]) <= 0)
+    for (size_t i = 0; i < plan->n_given; i++)
+        if (socket_receive_fd(plan->channel, &own.unattached, 1, &given[i]) <= 0)
             _exit(127); /* the parent gave up */
-    }
-    r = run(plan, given, &says.error);
+    r = run(&own, given, &says.error);
     if (says.error.code == 0)
         (void) error_errnof(&says.error, r, "cannot start");
     (void) socket_send_fd(plan->channel, &says, sizeof(says), -EBADF);

@@ -30,6 +30,8 @@ struct Box {
     int cgroup;
     int upper;
     bool upper_shifted; /* owners in the upper are the host's ids still: see root.c */
+    bool
+        unattached; /* likewise: the child must not attach the mounts that it gets before it has made an overlay of them */
     bool watched;
     bool over_limit; /* the watch killed it */
     bool ended;
@@ -43,7 +45,8 @@ struct Box {
 typedef struct BoxPlan {
     const BoxSpec *spec;
     bool privileged;
-    size_t n_given; /* mounts that the parent sends */
+    size_t n_given;  /* mounts that the parent sends */
+    bool unattached; /* how; known to the child when it has them */
     int channel;
     int far_channel; /* the parent's end: the child closes its copy, or it would never see the parent's death */
     int null_fd;
@@ -53,7 +56,7 @@ typedef struct BoxPlan {
     SeccompFilter filter;
 } BoxPlan;
 
-/* parent → child: one packet a mount, with its fd: each layer, the directory for the upper twice, then in the spec's order each BOX_BIND and BOX_DEV. child → parent: one of
+/* parent → child: one packet a mount, with its fd and the byte Box.unattached: each layer, the directory for the upper twice, then in the spec's order each BOX_BIND and BOX_DEV. child → parent: one of
  * these; the end of the channel without BOX_SAYS_ERROR means that the program runs. */
 typedef struct BoxSays {
     enum { BOX_SAYS_ERROR, BOX_SAYS_UPPER, BOX_SAYS_BORN } what;
