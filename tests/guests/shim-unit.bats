@@ -53,3 +53,16 @@ teardown() {
     [ "$refused" = 0 ]
     [ "$(state pid)" = "$agent" ]
 }
+
+@test "a shim that is detached leaves the agent running, and one that was told to stop has not failed" {
+    agent=$(state pid)
+    moss-shim detach "$NAME"
+    await eval "[ \$(systemctl show -P ActiveState $unit) = inactive ]"
+    [ -e "/proc/$agent" ]
+    systemctl start "$unit"
+    ready
+    [ "$(state pid)" = "$agent" ]
+    moss-shim stop "$NAME"
+    await eval "[ \$(systemctl show -P ActiveState $unit) = inactive ]"
+    [ ! -e "/proc/$agent" ]
+}
