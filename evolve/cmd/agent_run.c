@@ -66,7 +66,7 @@ static int stop(const Command *c, const Agent *a, Error *e)
 
     if (is_kept(a->name) == 0)
         return 0;
-    r = call_shim(c, a, "stop", (a->gate.drain_timeout_seconds + 60ULL) * USEC_PER_SEC, e);
+    r = call_shim(c, a, "stop", (agent_drain_seconds_max(a) + 130ULL) * USEC_PER_SEC, e);
     return r < 0 ? r : 1;
 }
 

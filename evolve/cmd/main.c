@@ -30,7 +30,7 @@ static void print_help(FILE *to)
     fprintf(
         to,
         "\nEvery verb takes --store DIR (default: $MOSS_STORE, /var/lib/moss for root, else ~/.local/share/moss) and\n"
-        "--json. Exit status: 0 done, 1 failed, 2 wrong usage.\n");
+        "--json. Exit status: 0 done, 1 failed, 2 wrong usage, 3 (rollback) ended otherwise than committed.\n");
 }
 
 int main(int argc, char **argv)

@@ -186,4 +186,10 @@ int agent_names(const char *store_path, char ***ret, Error *e);
 char **agent_names_free(char **names);
 DEFINE_TRIVIAL_CLEANUP(char **, agent_names_free)
 
+/* How long a drain may take at most, as the agent asks for more time. No less than drainTimeoutSeconds, or agent.json would have been refused. */
+static inline uint64_t agent_drain_seconds_max(const Agent *a)
+{
+    return (uint64_t) a->gate.swap_budget_seconds - AGENT_CLONE_SECONDS - a->gate.gate_timeout_seconds;
+}
+
 #endif

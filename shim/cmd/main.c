@@ -20,7 +20,7 @@
 
 #define LOG_SHOWN_MAX ((size_t) 8 << 20)
 #define MAP_MAX ((size_t) 4096)
-#define STOP_TIMEOUT (120 * USEC_PER_SEC)
+#define STOP_SECONDS 120U /* for all but the drain */
 
 typedef struct Options {
     const char *store;
@@ -53,9 +53,13 @@ static const char usage_text[] =
     "                                   ~/.local/share/moss)\n"
     "  --help, --version\n";
 
-static int fail(const Error *e)
+static int fail(const Options *o, const Error *e)
 {
+    _cleanup_json_ json_t *text = o->json ? json_pack("{s:s}", "error", e->text) : NULL;
+
     fprintf(stderr, "moss-shim: %s\n", e->text);
+    if (text && json_dumpf(text, stdout, JSON_INDENT(2)) >= 0)
+        putchar('\n');
     return 1;
 }
 
@@ -68,6 +72,7 @@ static int usage(void)
 /* ---- start ---- */
 
 typedef struct Start {
+    const Options *options;
     int report; /* to the process that was called; -EBADF in the foreground */
 } Start;
 
@@ -81,13 +86,13 @@ static void on_started(int r, const char *why, void *userdata)
     if (s->report >= 0)
         (void) !write(s->report, &e, sizeof(e));
     else if (r == -EHOSTDOWN) /* the others end serve(), and are told then */
-        fail(&e);
+        fail(s->options, &e);
     fd_closep(&s->report);
 }
 
 static _Noreturn void daemon_main(ServeSpec *spec, int report)
 {
-    Start s = {report};
+    Start s = {.report = report};
     Error e = {};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -99,7 +104,7 @@ static _Noreturn void daemon_main(ServeSpec *spec, int report)
     _exit(serve(spec, &e) < 0 ? 1 : 0);
 }
 
-static int start_daemon(ServeSpec *spec)
+static int start_daemon(const Options *o, ServeSpec *spec)
 {
     Error e = {};
     int p[2], status;
@@ -120,12 +125,12 @@ static int start_daemon(ServeSpec *spec)
     waitpid(pid, &status, 0);
     if (fd_read_full(p[0], &e, sizeof(e)) != sizeof(e))
         error_setf(&e, -EIO, "the shim of agent \"%s\" has died while it started", spec->agent);
-    return e.code < 0 ? fail(&e) : 0;
+    return e.code < 0 ? fail(o, &e) : 0;
 }
 
 static int start(const Options *o, bool resume, const Side *to)
 {
-    Start s = {-EBADF};
+    Start s = {o, -EBADF};
     ServeSpec spec = {.store_path = o->store,
                       .agent = o->agent,
                       .container = o->container,
@@ -136,8 +141,8 @@ static int start(const Options *o, bool resume, const Side *to)
     Error e = {};
 
     if (!o->foreground)
-        return start_daemon(&spec);
-    return serve(&spec, &e) < 0 ? fail(&e) : 0;
+        return start_daemon(o, &spec);
+    return serve(&spec, &e) < 0 ? fail(o, &e) : 0;
 }
 
 static int verb_start(const Options *o)
@@ -218,7 +223,7 @@ static int verb_status(const Options *o)
     Error e = {};
 
     if (call(o, json_pack("{s:s}", "op", "status"), 10 * USEC_PER_SEC, &answer, &e) < 0)
-        return fail(&e);
+        return fail(o, &e);
     if (o->json)
         print_json(answer);
     else
@@ -241,7 +246,7 @@ static int swap(const Options *o, json_t *request)
     Error e = {};
 
     if (call(o, request, UINT64_MAX, &answer, &e) < 0)
-        return fail(&e);
+        return fail(o, &e);
     outcome = text_of(answer, "outcome");
     if (o->json)
         print_json(answer);
@@ -262,8 +267,14 @@ static int verb_rollback(const Options *o)
     int64_t epoch;
     Error e = {};
 
+    if (o->to && strchr(o->to, '/')) {
+        error_setf(&e, -EINVAL,
+                   "%.80s: a roll-back goes on with a copy of the present state, so --to takes a generation alone",
+                   o->to);
+        return fail(o, &e);
+    }
     if (o->to && past_find(o->store, o->agent, o->to, to, &epoch, &e) < 0)
-        return fail(&e);
+        return fail(o, &e);
     return swap(o, json_pack("{s:s,s:s*}", "op", "rollback", "to", o->to ? to : NULL));
 }
 
@@ -276,14 +287,14 @@ static int verb_recover(const Options *o)
     int r;
 
     if (o->to && past_find(o->store, o->agent, o->to, to.generation, &to.epoch, &e) < 0)
-        return fail(&e);
+        return fail(o, &e);
     request =
         o->to ? json_pack("{s:s,s:s,s:I}", "op", "recover", "generation", to.generation, "epoch", (json_int_t) to.epoch)
               : json_pack("{s:s}", "op", "recover");
     r = call(o, request, 10 * USEC_PER_SEC, &answer, &e);
     if (r == -ENOENT)
         return start(o, true, o->to ? &to : NULL);
-    return r < 0 ? fail(&e) : done(o, answer);
+    return r < 0 ? fail(o, &e) : done(o, answer);
 }
 
 static int verb_discard(const Options *o)
@@ -294,44 +305,48 @@ static int verb_discard(const Options *o)
     long long epoch = strtoll(o->argument, &end, 10);
     Error e = {};
 
-    if (o->argument[0] < '0' || o->argument[0] > '9' || *end)
-        return usage();
+    if (o->argument[0] < '0' || o->argument[0] > '9' || *end) {
+        fprintf(stderr, "moss-shim: \"%.40s\" is no number of an epoch\n", o->argument);
+        return 2;
+    }
     request = json_pack("{s:s,s:I}", "op", "discard", "epoch", (json_int_t) epoch);
-    return call(o, request, 60 * USEC_PER_SEC, &answer, &e) < 0 ? fail(&e) : done(o, answer);
+    return call(o, request, 60 * USEC_PER_SEC, &answer, &e) < 0 ? fail(o, &e) : done(o, answer);
 }
 
 static int verb_generations(const Options *o)
 {
     Error e = {};
 
-    return past_generations(o->store, o->agent, o->json, &e) < 0 ? fail(&e) : 0;
+    return past_generations(o->store, o->agent, o->json, &e) < 0 ? fail(o, &e) : 0;
 }
 
 static int verb_history(const Options *o)
 {
     Error e = {};
 
-    return past_history(o->store, o->agent, o->json, &e) < 0 ? fail(&e) : 0;
+    return past_history(o->store, o->agent, o->json, &e) < 0 ? fail(o, &e) : 0;
 }
 
 static int verb_probes(const Options *o)
 {
     Error e = {};
 
-    return probes_show(o->agent, o->json, &e) < 0 ? fail(&e) : 0;
+    return probes_show(o->agent, o->json, &e) < 0 ? fail(o, &e) : 0;
 }
 
 static int end(const Options *o, const char *op, Error *e)
 {
+    _cleanup_(agent_freep) Agent *agent = NULL;
     _cleanup_json_ json_t *answer = NULL;
     int r = call(o, json_pack("{s:s}", "op", op), 10 * USEC_PER_SEC, &answer, e);
+    uint64_t drain = agent_load_named(o->store, o->agent, &agent, NULL) < 0 ? 0 : agent_drain_seconds_max(agent);
 
-    return r < 0 ? r : serve_wait_end(o->agent, STOP_TIMEOUT, e);
+    return r < 0 ? r : serve_wait_end(o->agent, (drain + STOP_SECONDS) * USEC_PER_SEC, e);
 }
 
 static int verb_stop(const Options *o)
 {
-    Start s = {-EBADF};
+    Start s = {o, -EBADF};
     ServeSpec left = {.store_path = o->store, .agent = o->agent, .stop = true, .started = on_started, .userdata = &s};
     Error e = {};
     int r = end(o, "stop", &e);
@@ -340,14 +355,14 @@ static int verb_stop(const Options *o)
         e = (Error){};
         r = serve(&left, &e);
     }
-    return r < 0 ? fail(&e) : 0;
+    return r < 0 ? fail(o, &e) : 0;
 }
 
 static int verb_detach(const Options *o)
 {
     Error e = {};
 
-    return end(o, "detach", &e) < 0 ? fail(&e) : 0;
+    return end(o, "detach", &e) < 0 ? fail(o, &e) : 0;
 }
 
 static int verb_logs(const Options *o)
@@ -358,7 +373,7 @@ static int verb_logs(const Options *o)
 
     dir = agent_open_directory(o->store, o->agent, &e);
     if (dir < 0)
-        return fail(&e);
+        return fail(o, &e);
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         _cleanup_free_ char *data = NULL;
         size_t len;
@@ -368,7 +383,7 @@ static int verb_logs(const Options *o)
             fwrite(data, 1, len, stdout);
         else if (r != -ENOENT) {
             error_errnof(&e, r, "%s", names[i]);
-            return fail(&e);
+            return fail(o, &e);
         }
     }
     return 0;
@@ -404,6 +419,7 @@ static int run_verb(int argc, char **argv, Options *o)
         }
         return verbs[i].run(o);
     }
+    fprintf(stderr, "moss-shim: \"%.40s\" is no verb\n", argv[0]);
     return usage();
 }
 

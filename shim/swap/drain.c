@@ -88,8 +88,7 @@ int drain_start(const DrainOrder *order, Drain **ret)
         return -ENOMEM;
     d->order = *order;
     d->began = clock_now();
-    /* agent.json was refused if this is less than drainTimeoutSeconds. */
-    d->limit = d->began + (g->swap_budget_seconds - AGENT_CLONE_SECONDS - g->gate_timeout_seconds) * USEC_PER_SEC;
+    d->limit = d->began + agent_drain_seconds_max(agent_of(d)) * USEC_PER_SEC;
     r = wait_until(d, d->began + g->drain_timeout_seconds * USEC_PER_SEC);
     if (r < 0) {
         free(d);

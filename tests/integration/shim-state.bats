@@ -194,3 +194,21 @@ outcome() { jq -r .outcome "$BATS_TEST_TMPDIR/answer"; }
     [ "$("$MOSS_BUILD/moss" history "$NAME" --json | jq length)" = 2 ]
     [ "$(get /count | jq -r .mode)" = good ]
 }
+
+@test "what cannot be done is said in one line, with --json as a document, and changes nothing" {
+    shim start "$NAME"
+    says() { # exit status, message, words
+        run --separate-stderr shim "${@:3}"
+        [ "$status" = "$1" ]
+        [[ $stderr == "moss-shim: "*$2* ]]
+    }
+    says 1 'so --to takes a generation alone' rollback "$NAME" --to "$GOOD/0"
+    says 1 'there is no generation to go back to' rollback "$NAME" --json
+    [ "$(jq -r .error <<<"$output")" = 'there is no generation to go back to' ]
+    says 1 'is the current one' swap "$NAME" "$GOOD" --json
+    [ "$(jq -r 'keys[]' <<<"$output")" = error ]
+    says 2 '"x" is no number of an epoch' discard "$NAME" x
+    says 2 '"nonsense" is no verb' nonsense "$NAME"
+    [ "$(state state)" = STEADY ]
+    [ "$(state last_swap)" = null ]
+}
