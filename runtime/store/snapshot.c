@@ -9,7 +9,7 @@
  *                 attributes, so an upper there takes trusted.* if we may set them; sealed layers carry both marks (see tree_normalise()).
  *   the upper     an overlay takes layers only from mounts of the caller's own mount namespace, and from unattached ones since 6.15. So a layer whose fd
  *                 came from elsewhere (the parent of a clone(CLONE_NEWNS)) is opened again by its name, and on older kernels the tmpfs is attached in a
- *                 helper's private mount namespace for as long as it takes.
+ *                 private mount namespace for as long as it takes.
  *   redirect_dir  nofollow and not off, which may mean "follow" by configuration: a layer's redirects come from its maker.
  * Sources: Documentation/filesystems/overlayfs.rst; clone_private_mount() in fs/namespace.c; ovl_fs_params_verify() in fs/overlayfs/params.c. */
 
@@ -20,10 +20,10 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #include "internal.h"
+#include "runtime/base/apart.h"
 #include "runtime/base/fd.h"
 
 #define LOWERS_MAX 128U
@@ -72,7 +72,7 @@ static int reopen(int fd)
     return duplicate(fd);
 }
 
-/* In a helper: before Linux 6.15 an overlay takes no layer or upper on a mount that was never attached, as one with mapped ids is. The attempt says
+/* In a mount namespace of its own: before Linux 6.15 an overlay takes no layer or upper on a mount that was never attached, as one with mapped ids is. The attempt says
  * which is one: all others are of another mount namespace, and stay. */
 static int reopen_attached(int fd)
 {
@@ -336,52 +336,38 @@ static Outcome build(SnapshotWay way, const int *lowers, size_t n, const Snapsho
     return o;
 }
 
-static _Noreturn void helper(SnapshotWay way, const int *lowers, size_t n, const SnapshotUpper *upper, int report)
+typedef struct Building {
+    SnapshotWay way;
+    const int *lowers;
+    size_t n;
+    const SnapshotUpper *upper;
+    Outcome outcome;
+} Building;
+
+/* In a mount namespace of its own, which is gone with the process. */
+static void build_aside(void *userdata)
 {
-    Outcome o = {.mnt = -EBADF, .upper = -EBADF, .step = "cannot have a mount namespace"};
+    Building *b = userdata;
 
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-        o.mnt = -errno;
+        b->outcome = (Outcome){.mnt = -errno, .upper = -EBADF, .step = "cannot have a mount namespace"};
     else
-        o = build(way, lowers, n, upper);
-    (void) fd_write_all(report, &o, sizeof(o));
-    _exit(0);
+        b->outcome = build(b->way, b->lowers, b->n, b->upper);
 }
 
-/* The helper shares the table of file descriptors: what it opens is ours when it is gone, and its mount namespace with it. */
-static Outcome build_in_helper(SnapshotWay way, const int *lowers, size_t n, const SnapshotUpper *upper)
+static Outcome build_apart(SnapshotWay way, const int *lowers, size_t n, const SnapshotUpper *upper)
 {
-    Outcome o = {.mnt = -EIO, .upper = -EBADF, .step = "the helper for mounting ended early"};
-    int report[2], status;
-    long pid;
+    Building b = {way, lowers, n, upper, {.upper = -EBADF}};
+    int r = run_apart(build_aside, &b, true);
 
-    if (pipe2(report, O_CLOEXEC) < 0) {
-        o.mnt = -errno;
-        return o;
-    }
-    pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
-    if (pid == 0)
-        helper(way, lowers, n, upper, report[1]);
-    if (pid < 0)
-        o.mnt = -errno;
-    else {
-        while (waitpid((pid_t) pid, &status, 0) < 0 && errno == EINTR)
-            ;
-        close(report[1]);
-        report[1] = -EBADF;
-        if (fd_read_full(report[0], &o, sizeof(o)) != sizeof(o))
-            o = (Outcome){.mnt = -EIO, .upper = -EBADF, .step = "the helper for mounting ended early"};
-    }
-    fd_closep(&report[0]);
-    fd_closep(&report[1]);
-    return o;
+    return r < 0 ? (Outcome){.mnt = r, .upper = -EBADF, .step = "the process for mounting"} : b.outcome;
 }
 
 int snapshot_mount_way(SnapshotWay way, const int *lowers, size_t n, const SnapshotUpper *upper, int *ret_upper_fd,
                        Error *e)
 {
     _cleanup_close_ int upper_fd = -EBADF;
-    Outcome o = way <= SNAPSHOT_DETACHED ? build(way, lowers, n, upper) : build_in_helper(way, lowers, n, upper);
+    Outcome o = way <= SNAPSHOT_DETACHED ? build(way, lowers, n, upper) : build_apart(way, lowers, n, upper);
 
     upper_fd = o.upper;
     if (o.mnt < 0)

@@ -3,19 +3,16 @@
 
 #include <grp.h>
 #include <linux/magic.h>
-#include <linux/sched.h>
 #include <linux/securebits.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "carry.h"
+#include "runtime/base/apart.h"
 #include "runtime/base/fd.h"
 #include "runtime/box/mounts.h"
 #include "runtime/oci/kept-container.h"
@@ -61,51 +58,36 @@ static int build_upper(const Container *c, const PivotSpec *spec, int top_layer,
     return r < 0 && r != -EINVAL ? error_errnof(e, r, "upper directory") : TAKE_FD(dir);
 }
 
-/* What the helper has to say; `mnt` is a number in the table of fds, which it shares with us. */
-typedef struct Made {
-    int mnt; /* or -errno */
-    Error error;
-} Made;
+typedef struct OverlaySpec {
+    uint32_t root; /* the container's, on the host */
+    const int *lowers;
+    size_t n;
+    const SnapshotUpper *up;
+    int mnt; /* what comes of it, or -errno */
+    Error *error;
+} OverlaySpec;
 
-static _Noreturn void overlay_helper(uint32_t root, const int *lowers, size_t n, const SnapshotUpper *up, int report)
+static void mount_as(void *userdata)
 {
-    Made made = {};
+    OverlaySpec *o = userdata;
 
-    (void) setfsgid(root);
-    if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0) /* the capabilities stay */
-        made.mnt = error_errnof(&made.error, -errno, "securebits");
-    (void) setfsuid(root);
-    if (made.mnt >= 0)
-        made.mnt = snapshot_mount(lowers, n, up, NULL, &made.error);
-    (void) fd_write_all(report, &made, sizeof(made));
-    _exit(0);
+    (void) setfsgid(o->root);
+    if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0) < 0) { /* the capabilities stay */
+        o->mnt = error_errnof(o->error, -errno, "securebits");
+        return;
+    }
+    (void) setfsuid(o->root);
+    o->mnt = snapshot_mount(o->lowers, o->n, o->up, NULL, o->error);
 }
 
-/* An overlay works in its upper with the ids that its maker has as it makes it, and in mounts with the ids of the container the host's root is nobody: a helper
- * makes it as the container's root. */
+/* An overlay works in its upper with the ids that its maker has as it makes it, and in mounts with the ids of the container the host's root is nobody: it is
+ * made as the container's root. */
 static int mount_as_root_of(const Container *c, const int *lowers, size_t n, const SnapshotUpper *up, Error *e)
 {
-    struct clone_args args = {.flags = CLONE_FILES, .exit_signal = SIGCHLD};
-    _cleanup_close_ int in = -EBADF, out = -EBADF;
-    Made made = {};
-    int p[2];
-    long pid;
+    OverlaySpec o = {c->base, lowers, n, up, -EBADF, e};
+    int r = run_apart(mount_as, &o, true);
 
-    if (pipe2(p, O_CLOEXEC) < 0)
-        return error_errnof(e, -errno, "pipe");
-    in = p[0];
-    out = p[1];
-    pid = syscall(SYS_clone3, &args, sizeof(args));
-    if (pid == 0)
-        overlay_helper(c->base, lowers, n, up, out);
-    if (pid < 0)
-        return error_errnof(e, -errno, "clone3");
-    while (waitpid((pid_t) pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    fd_closep(&out);
-    if (fd_read_full(in, &made, sizeof(made)) != sizeof(made))
-        return error_setf(e, -EIO, "the helper for mounting has died");
-    return made.mnt < 0 ? error_setf(e, made.mnt, "%s", made.error.text) : made.mnt;
+    return r < 0 ? error_errnof(e, r, "the process that mounts") : o.mnt;
 }
 
 static int build_overlay(const Container *c, const PivotSpec *spec, const int *layers, size_t n, Error *e)
@@ -288,7 +270,7 @@ static int mount_id(int fd, uint64_t *ret)
     return 0;
 }
 
-/* A helper that was killed on its way has left something on top of moss-init's root: what we are in then. It goes, as if that helper had never been. */
+/* Who was killed on the way here has left something on top of moss-init's root: what we are in then. It goes, as if it had never been. */
 static int uncover_root(int init_root, int mntns, Error *e)
 {
     for (unsigned tries = 0; tries < COVERS_MAX; tries++) {
@@ -315,6 +297,14 @@ static int open_of_init(const Container *c, const char *name, int flags, Error *
     return fd < 0 ? error_errnof(e, -errno, "%s", path) : fd;
 }
 
+typedef struct Move {
+    const Container *container;
+    const char *state_path;
+    Mounts mounts;
+    int result;
+    Error *error;
+} Move;
+
 static int enter_and_move(const Container *c, const Mounts *m, const char *state_path, Error *e)
 {
     _cleanup_close_ int mountinfo = c->engine ? carry_open(c->pid, e) : -EBADF, /* the host's /proc knows it */
@@ -326,7 +316,6 @@ static int enter_and_move(const Container *c, const Mounts *m, const char *state
         return mountinfo;
     if (mntns < 0)
         return mntns;
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (setns(c->pidfd, CLONE_NEWNS | (c->userns < 0 ? 0 : CLONE_NEWUSER)) < 0)
         return error_errnof(e, -errno, "cannot enter the container");
     r = uncover_root(init_root, mntns, e);
@@ -337,6 +326,13 @@ static int enter_and_move(const Container *c, const Mounts *m, const char *state
     return c->engine ? move_in_engine(c, mountinfo, m, state_path, e) : move_in(m, state_path, e);
 }
 
+static void move_apart(void *userdata)
+{
+    Move *m = userdata;
+
+    m->result = enter_and_move(m->container, &m->mounts, m->state_path, m->error);
+}
+
 int container_root(Container *c, const PivotSpec *spec, Error *e)
 {
     return build_root(c, spec, e);
@@ -345,12 +341,9 @@ int container_root(Container *c, const PivotSpec *spec, Error *e)
 int container_pivot(Container *c, const PivotSpec *spec, Error *e)
 {
     _cleanup_close_ int root = spec->root >= 0 ? fcntl(spec->root, F_DUPFD_CLOEXEC, 3) : build_root(c, spec, e),
-                        old = open_of_init(c, "root", O_PATH | O_DIRECTORY, e), state = -EBADF, notify = -EBADF,
-                        in = -EBADF, out = -EBADF;
-    Error theirs = {};
-    int p[2], status;
-    ssize_t n;
-    pid_t pid;
+                        old = open_of_init(c, "root", O_PATH | O_DIRECTORY, e), state = -EBADF, notify = -EBADF;
+    Move move;
+    int r;
 
     if (root < 0)
         return root;
@@ -362,26 +355,11 @@ int container_pivot(Container *c, const PivotSpec *spec, Error *e)
     notify = build_notify(spec, e);
     if (notify < 0 && spec->notify >= 0)
         return notify;
-    if (pipe2(p, O_CLOEXEC) < 0)
-        return error_errnof(e, -errno, "pipe");
-    in = p[0];
-    out = p[1];
-    pid = fork();
-    if (pid < 0)
-        return error_errnof(e, -errno, "fork");
-    if (pid == 0) {
-        if (enter_and_move(c, &(Mounts){root, state, notify}, spec->state_path, &theirs) < 0)
-            (void) !write(out, &theirs, sizeof(theirs));
-        _exit(0);
-    }
-    fd_closep(&out);
-    n = fd_read_full(in, &theirs, sizeof(theirs));
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    if (n == sizeof(theirs))
-        return error_setf(e, theirs.code, "cannot pivot to generation %.12s: %s", spec->generation, theirs.text);
-    if (n != 0 || !WIFEXITED(status))
-        return error_setf(e, -EIO, "cannot pivot to generation %.12s: the helper has died", spec->generation);
+    move = (Move){c, spec->state_path, {root, state, notify}, 0, e};
+    r = run_apart(move_apart, &move, false);
+    r = r < 0 ? error_errnof(e, r, "the process that enters") : move.result;
+    if (r < 0)
+        return error_wrapf(e, r, "cannot pivot to generation %.12s", spec->generation);
     container_settle(c);
     c->left = TAKE_FD(old);
     return 0;

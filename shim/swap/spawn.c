@@ -9,16 +9,16 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include "engine.h"
+#include "runtime/base/apart.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/process.h"
 #include "runtime/base/socket.h"
 #include "runtime/box/caps.h"
 #include "shim/hold/hold.h"
 
-/* helper or process → shim; BORN comes with the process's own pidfd, and from itself, so that nobody else's death can keep it from being known */
+/* process → shim; BORN comes with the process's own pidfd, and from itself, so that nobody else's death can keep it from being known */
 typedef struct Says {
     enum { SAYS_BORN, SAYS_NOTIFY, SAYS_ERROR } what;
     Error error;
@@ -108,7 +108,6 @@ static int enter(const Container *c, Error *e)
 {
     int namespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
 
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (setns(c->pidfd, namespaces | (c->network == NETWORK_HOST ? 0 : CLONE_NEWNET)) < 0)
         return error_errnof(e, -errno, "cannot enter the container");
     return 0;
@@ -147,34 +146,34 @@ static int bear(const SpawnSpec *spec, int channel, Error *e)
     return pid < 0 ? error_errnof(e, -errno, "clone3") : 0;
 }
 
-/* The mother of the agent is born in the container, and leaves it an orphan there; this one is not, and leaves it to no one but its own parent. */
-static int bear_orphan(const SpawnSpec *spec, int channel, Error *e)
-{
-    Says says = {.what = SAYS_ERROR};
-    pid_t pid = fork();
+typedef struct Birth {
+    const Container *container;
+    const SpawnSpec *spec;
+    int ours, theirs; /* ends of the channel */
+    int result;
+    Error *error;
+} Birth;
 
-    if (pid == 0) {
-        if (bear(spec, channel, &says.error) < 0)
-            (void) socket_send_fd(channel, &says, sizeof(says), -1);
-        _exit(0);
-    }
-    if (pid < 0)
-        return error_errnof(e, -errno, "fork");
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    return 0;
+static void bear_here(void *userdata)
+{
+    Birth *b = userdata;
+
+    b->result = bear(b->spec, b->theirs, b->error);
 }
 
-static _Noreturn void helper_main(const Container *c, const SpawnSpec *spec, int channel)
+/* The mother of the agent is born in the container, and leaves it an orphan there; who enters is not, and leaves it to no one but its own parent. */
+static void enter_and_bear(void *userdata)
 {
-    Says says = {.what = SAYS_ERROR};
-    int r = enter(c, &says.error);
+    Birth *b = userdata;
+    int r = enter(b->container, b->error);
 
-    if (r >= 0)
-        r = spec->born ? bear_orphan(spec, channel, &says.error) : bear(spec, channel, &says.error);
+    close(b->ours); /* its end is theirs to see */
+    if (r >= 0 && !b->spec->born)
+        bear_here(b);
+    else if (r >= 0 && (r = run_apart(bear_here, b, false)) < 0)
+        error_errnof(b->error, r, "the mother of the agent");
     if (r < 0)
-        (void) socket_send_fd(channel, &says, sizeof(says), -1);
-    _exit(0);
+        b->result = r;
 }
 
 /* Once all is known that `born` has to be told. */
@@ -204,7 +203,7 @@ static int listen_to(const SpawnSpec *spec, int channel, Spawned *s, Error *e)
         ssize_t n = socket_receive_fd(channel, &says, sizeof(says), &fd);
 
         if (n == 0)
-            return r < 0 ? r : left ? 0 : error_setf(e, -EIO, "the helper has died");
+            return r < 0 ? r : left ? 0 : error_setf(e, -EIO, "its mother was killed");
         if (n != sizeof(says))
             return error_errnof(e, n < 0 ? (int) n : -EIO, "channel");
         if (says.what == SAYS_ERROR) {
@@ -245,8 +244,8 @@ int container_spawn(Container *c, const SpawnSpec *spec, Spawned *ret, Error *e)
 {
     _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
     Spawned s = {.pidfd = -EBADF, .notify = -EBADF};
+    Birth birth = {.container = c, .spec = spec, .error = e};
     int pair[2], r;
-    pid_t helper;
 
     if (spec->landlock && (r = landlock_check(spec->landlock, landlock_abi(), e)) < 0)
         return r;
@@ -256,17 +255,13 @@ int container_spawn(Container *c, const SpawnSpec *spec, Spawned *ret, Error *e)
         return error_errnof(e, -errno, "socketpair");
     ours = pair[0];
     theirs = pair[1];
-    helper = fork();
-    if (helper == 0) {
-        close(ours); /* its end is theirs to see */
-        helper_main(c, spec, theirs);
-    }
-    if (helper < 0)
-        return error_errnof(e, -errno, "fork");
-    while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
-        ;
+    birth.ours = ours;
+    birth.theirs = theirs;
+    r = run_apart(enter_and_bear, &birth, false);
     fd_closep(&theirs);
-    r = listen_to(spec, ours, &s, e);
+    r = r < 0 ? error_errnof(e, r, "the process that enters") : birth.result;
+    if (r >= 0 || r == -EOWNERDEAD) /* who was killed may have borne it before */
+        r = listen_to(spec, ours, &s, e);
     if (r < 0) {
         spawned_undo(&s);
         return error_wrapf(e, r, "cannot start %s", spec->argv[0]);

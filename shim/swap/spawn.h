@@ -4,7 +4,7 @@
 
 /* Starts a process in a container: the agent, or a probe.
  *
- * A helper enters the namespaces and starts it there, born in the cgroup leaf that is given: whatever it forks is found through the leaf. It has no capability,
+ * A process of ours (runtime/base/apart.h) enters the namespaces and starts it there, born in the cgroup leaf that is given: whatever it forks is found through the leaf. It has no capability,
  * no_new_privs, the system call filter, the Landlock rules if there are any, and nothing open but its standard fds and, with `listen`, those that
  * LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES tell it of. With `notify` its bind(2) and listen(2) calls
  * are reported to us, see shim/hold/hold.h.
