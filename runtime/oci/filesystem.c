@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "filesystem.h"
 
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/xattr.h>
 
+#include "runtime/base/apart.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/strbuf.h"
 
-#define VALUE_MAX 256 /* of fsconfig(2), with the zero */
+#define VALUE_MAX 256        /* of fsconfig(2), with the zero */
+#define LEGACY_DATA_MAX 4096 /* of mount(2), with the zero: what is longer it cuts off */
 
 /* The kernel's own words about the last failure, which say more than errno ("e tmpfs: Bad value for 'size'"). */
 static int fs_error(int fs, int code, const ConfigMount *c, Error *e)
@@ -98,14 +102,79 @@ static int label_root(int mount, const char *label)
     return root < 0 || fsetxattr(root, "security.selinux", label, strlen(label) + 1, 0) < 0 ? -errno : 0;
 }
 
+/* ---- before Linux 6.7, an overlay with more layers than fsconfig(2) takes at once ---- */
+
+static bool has_long_layers(const MountOptions *o)
+{
+    for (const char **p = o->parameters; *p; p++)
+        if (startswith(*p, "lowerdir=") && strlen(*p) - strlen("lowerdir=") >= VALUE_MAX)
+            return true;
+    return false;
+}
+
+/* A kernel whose overlay takes whatever it is told reads it as mount(2) does (before 6.5); between the two, "lowerdir+" is unknown. */
+static bool overlay_takes_layers(void)
+{
+    _cleanup_close_ int fs = fsopen("overlay", FSOPEN_CLOEXEC);
+
+    return fs >= 0 && fsconfig(fs, FSCONFIG_SET_FLAG, "moss-no-such-option", NULL, 0) < 0 &&
+           fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", "/", 0) == 0;
+}
+
+typedef struct LongOverlay {
+    const ConfigMount *config;
+    const char *data;
+    int mount; /* or -errno */
+} LongOverlay;
+
+/* Mount(2) takes a page of options, and a place: /proc, in a mount namespace of its own. */
+static void mount_at_proc(void *userdata)
+{
+    LongOverlay *o = userdata;
+    const char *source = o->config->source ? o->config->source : o->config->type;
+
+    if (unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+        mount(source, "/proc", "overlay", 0, o->data) == 0)
+        o->mount = open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (o->mount < 0)
+        o->mount = -errno;
+}
+
+static int make_long_overlay(const ConfigMount *c, const char *label, uint64_t attr, Error *e)
+{
+    struct mount_attr set = {.attr_set = attr, .attr_clr = MOUNT_ATTR__ATIME};
+    _cleanup_(strbuf_done) StrBuf data = {};
+    LongOverlay o = {.config = c, .mount = -EBADF};
+    int r;
+
+    for (const char **p = c->options.parameters; *p; p++)
+        (void) strbuf_addf(&data, "%s%s", data.len ? "," : "", *p);
+    if (label)
+        (void) strbuf_addf(&data, ",context=\"%s\"", label);
+    if (data.failed || data.len >= LEGACY_DATA_MAX)
+        return error_errnof(e, data.failed ? -ENOMEM : -E2BIG, "cannot mount %s on %s", c->type, c->destination);
+    o.data = data.data;
+    r = run_apart(mount_at_proc, &o, true);
+    if (r >= 0)
+        r = o.mount;
+    if (r >= 0 && mount_setattr(o.mount, "", AT_EMPTY_PATH, &set, sizeof(set)) < 0) {
+        r = -errno;
+        close(o.mount);
+    }
+    return r < 0 ? error_errnof(e, r, "cannot mount %s on %s", c->type, c->destination) : r;
+}
+
 int filesystem_make(const ConfigMount *c, const char *label, Error *e)
 {
     bool cgroup = streq(c->type, "cgroup");
     const char *type = cgroup ? "cgroup2" : c->type; /* there is no other here */
-    uint64_t attr = (c->options.attr_set & ~c->options.attr_clear_rec) | c->options.attr_set_rec;
+    uint64_t attr = ((c->options.attr_set & ~c->options.attr_clear_rec) | c->options.attr_set_rec) &
+                    ~(uint64_t) MOUNT_ATTR_RDONLY;
     _cleanup_close_ int fs = fsopen(type, FSOPEN_CLOEXEC), fd = -EBADF;
     int r;
 
+    if (streq(type, "overlay") && has_long_layers(&c->options) && !overlay_takes_layers())
+        return make_long_overlay(c, labelled(type, &c->options) ? label : NULL, attr, e);
     if (fs < 0 && errno == ENODEV)
         return error_setf(e, -ENODEV, "mount %s: this kernel does not know the file system \"%s\"", c->destination,
                           type);
@@ -118,7 +187,7 @@ int filesystem_make(const ConfigMount *c, const char *label, Error *e)
     r = set_parameters(fs, &c->options, cgroup);
     if (r < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         return fs_error(fs, r < 0 ? r : -errno, c, e);
-    fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned) attr & ~(unsigned) MOUNT_ATTR_RDONLY);
+    fd = fsmount(fs, FSMOUNT_CLOEXEC, (unsigned) attr);
     if (fd < 0)
         return fs_error(fs, -errno, c, e);
     if (label && streq(type, "mqueue") && (r = label_root(fd, label)) < 0)
