@@ -503,6 +503,23 @@ static int record(Creation *c, Error *e)
     return r < 0 ? error_errnof(e, r, "the container's process") : state_save(c->dir, &c->launch.state, e);
 }
 
+/* What fails on our side while the process sets itself up may do so because that has ended: systemd removes a scope when it is empty. Then the
+ * process's own words are the cause. */
+static int ask_first(Creation *c, int code, Error *e)
+{
+    struct pollfd p = {.fd = c->child.sync, .events = POLLIN};
+    Error theirs = {};
+    SyncMessage m;
+    int r;
+
+    if (poll(&p, 1, 0) <= 0)
+        return code;
+    r = sync_receive(c->child.sync, &m, &theirs);
+    if (r == 0)
+        return explain_death(c, e);
+    return r < 0 ? error_setf(e, r, "%s", theirs.text) : code;
+}
+
 /* Up to the point where the process is all but its program. */
 static int build(Creation *c, Error *e)
 {
@@ -514,7 +531,7 @@ static int build(Creation *c, Error *e)
         return r;
     /* The process sets itself up meanwhile. What is not ours, hooks and program, runs after another GO. */
     if ((r = record(c, e)) < 0 || (r = limit_cgroup(c, e)) < 0)
-        return r;
+        return ask_first(c, r, e);
     container_check_caps(c->config, &c->config->process, &c->options->caller.warner);
     if (launch_has_hooks(c->config)) {
         if ((r = expect(c, SYNC_RUNTIME_HOOKS, e)) < 0 ||
