@@ -5,8 +5,8 @@
  *     rounds N AT-ONCE LABEL=COMMAND...
  *
  * A command is words separated by blanks; several, separated by " ; ", are timed as one. "%" in a word becomes a number that no other run has. AT-ONCE copies
- * are started together and the end of the last one counts. "@PROGRAM" is the bare floor (bench.h) of that program instead, "@@PROGRAM" what the kernel takes for the default configuration (spec.h). Streams are /dev/null, but for the
- * error of a command that fails, which ends everything.
+ * are started together and the end of the last one counts. "@PROGRAM" is the bare floor (bench.h) of that program instead, "@@PROGRAM [PROFILE]" what the kernel takes for the default configuration (spec.h), with a filter of
+ * system calls. Streams are /dev/null, but for the error of a command that fails, which ends everything.
  *
  * Prints a line for each: label, median and 10th and 95th percentile of microseconds, median of the processor time in microseconds (of what was
  * waited for), peak resident set of the largest process in KiB, median of the instructions in thousands (0 where the machine cannot count them). */
@@ -15,7 +15,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "tests/bench/bench.h"
+#include "runtime/base/json.h"
 #include "tests/bench/spec.h"
 
 #define WORDS_MAX 64
@@ -24,6 +24,7 @@ typedef struct Contender {
     char *label;
     const char *command;
     char root[32]; /* of the floor */
+    SeccompFilter filter;
     uint64_t *nsec, *cpu_nsec, *instructions;
     long rss_kib;
 } Contender;
@@ -154,7 +155,10 @@ static void run_floor(const Contender *c, unsigned at_once, uint64_t *cpu)
     uint64_t before = cpu_so_far();
 
     for (unsigned i = 0; i < at_once; i++) /* it waits for each, so this is the sequential floor */
-        (c->command[1] == '@' ? bench_spec : bench_floor)(c->root);
+        if (c->command[1] == '@')
+            bench_spec(c->root, &c->filter);
+        else
+            bench_floor(c->root);
     *cpu += cpu_so_far() - before;
 }
 
@@ -169,6 +173,29 @@ static void one_round(Contender *c, size_t round, unsigned at_once, int counter)
     c->nsec[round] = bench_nsec() - began;
     c->cpu_nsec[round] = cpu;
     c->instructions[round] = instructions_so_far(counter) - before;
+}
+
+static void compile(const char *path, SeccompFilter *ret)
+{
+    _cleanup_json_ json_t *profile = json_load_file(path, 0, NULL);
+    Error e = {};
+
+    if (!profile || seccomp_compile(profile, ret, &e) < 0) {
+        fprintf(stderr, "rounds: %s: %s\n", path, profile ? e.text : "cannot be read");
+        exit(1);
+    }
+}
+
+static void prepare_floor(Contender *c)
+{
+    const char *words = c->command + strspn(c->command, "@"), *profile = strchr(words, ' ');
+    _cleanup_free_ char *program = strndup(words, profile ? (size_t) (profile - words) : strlen(words));
+
+    if (!program)
+        bench_die("strndup");
+    close(bench_make_root(program, c->root));
+    if (profile)
+        compile(profile + 1, &c->filter);
 }
 
 static void prepare(Contender *c, char *argument, size_t rounds)
@@ -188,7 +215,7 @@ static void prepare(Contender *c, char *argument, size_t rounds)
     if (!c->nsec || !c->cpu_nsec || !c->instructions)
         bench_die("calloc");
     if (*c->command == '@')
-        close(bench_make_root(c->command + strspn(c->command, "@"), c->root));
+        prepare_floor(c);
 }
 
 static void report(Contender *c, size_t rounds)
@@ -200,6 +227,7 @@ static void report(Contender *c, size_t rounds)
            bench_median(c->instructions, rounds));
     if (*c->root)
         (void) rm_rf_at(AT_FDCWD, c->root);
+    seccomp_filter_done(&c->filter);
     free(c->nsec);
     free(c->cpu_nsec);
     free(c->instructions);

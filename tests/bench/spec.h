@@ -4,7 +4,7 @@
 
 /* What the kernel alone takes for a container of the default configuration (`moss-runtime spec`): all that has to be mounted, made, masked and dropped, by a
  * process that reads no configuration, keeps no state, checks nothing and guards nothing. A floor for runtimes, as bench_floor() is one for sandboxes. The device
- * filter is left out. */
+ * filter is left out. A filter of system calls is part of it where one is given, compiled before. */
 
 #include <linux/capability.h>
 #include <net/if.h>
@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 
+#include "runtime/box/seccomp.h"
 #include "tests/bench/bench.h"
 
 #define SPEC_CGROUP "/sys/fs/cgroup/moss-bench-spec"
@@ -131,7 +132,7 @@ static inline void spec_drop(void)
     spec_need(syscall(SYS_capset, &header, data) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, 118);
 }
 
-static inline _Noreturn void spec_child(const char *path)
+static inline _Noreturn void spec_child(const char *path, const SeccompFilter *filter)
 {
     char *const argv[] = {(char *) BENCH_PROGRAM, NULL};
     int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC), null = open("/dev/null", O_PATH | O_CLOEXEC), tree,
@@ -150,12 +151,13 @@ static inline _Noreturn void spec_child(const char *path)
         spec_attr(read_only[i], "", AT_EMPTY_PATH, (struct mount_attr){.attr_set = MOUNT_ATTR_RDONLY});
     spec_attr(tree, "", AT_EMPTY_PATH, (struct mount_attr){.attr_set = MOUNT_ATTR_RDONLY});
     spec_drop();
+    spec_need(seccomp_install(filter) == 0, 121);
     execv(BENCH_PROGRAM, argv);
-    _exit(121);
+    _exit(122);
 }
 
 /* As root, with the unified cgroup hierarchy at its usual place. */
-static inline void bench_spec(const char *path)
+static inline void bench_spec(const char *path, const SeccompFilter *filter)
 {
     struct clone_args args = {
         .flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
@@ -170,7 +172,7 @@ static inline void bench_spec(const char *path)
     args.cgroup = (uint64_t) cgroup;
     pid = (pid_t) syscall(SYS_clone3, &args, sizeof(args));
     if (pid == 0)
-        spec_child(path);
+        spec_child(path, filter);
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         bench_die("clone3");
     close(cgroup);
