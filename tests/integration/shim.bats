@@ -299,3 +299,21 @@ connect: EACCES"
     [[ $output == *"landlock.write: /tmp: is a symbolic link, name what it leads to"* ]]
     [ "$(get /count | jq -r .mode)" = good ]
 }
+
+# As the container's root.
+in_shm() { nsenter --target "$(state pid)" --user --mount /usr/bin/python3 -S -c "import os; os.chdir('/dev/shm'); $1"; }
+shm_device() { in_shm "print(os.stat('.').st_dev)"; }
+
+@test "what one incarnation leaves in /dev/shm is not for the next, and a mount there that nobody has used stays" {
+    shim start "$NAME"
+    device=$(shm_device)
+    shim swap "$NAME" "$(generation good2)" --no-rehearsal
+    [ "$(shm_device)" = "$device" ]
+    for leaves in "open('file', 'w')" "os.mkdir('directory')" "os.symlink('/', 'link')" "os.chmod('.', 0o700)"; do
+        in_shm "$leaves"
+        shim rollback "$NAME"
+        [ "$(in_shm "s = os.stat('.'); print(os.listdir(), oct(s.st_mode), s.st_uid, s.st_gid)")" = '[] 0o41777 0 0' ]
+        [ "$(shm_device)" != "$device" ]
+        device=$(shm_device)
+    done
+}
