@@ -376,7 +376,8 @@ touch: /b/x: Read-only file system
     expected="$(readlink "/proc/$holder/ns/mnt")
 1
 mkdir: can't create directory '/x': Read-only file system"
-    await test "$(cat "$BATS_TEST_TMPDIR/out")" = "$expected"
+    has_written() { [ "$(cat "$BATS_TEST_TMPDIR/out")" = "$expected" ]; }
+    await has_written
     moss delete --force "$id"
     kill "$holder"
 }
