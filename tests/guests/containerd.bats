@@ -117,7 +117,7 @@ task_is() {
     ctr_run "$(name)b" -d -- sh -c 'sleep 1000 & sleep 1000'
     ctr task kill -s KILL --all "$(name)b"
     await task_is "$(name)b" STOPPED
-    await test -z "$(cat "/sys/fs/cgroup/default/$(name)b/cgroup.procs" 2>/dev/null)"
+    await eval "[ -z \"\$(cat '/sys/fs/cgroup/default/$(name)b/cgroup.procs' 2>/dev/null)\" ]"
 }
 
 @test "ps lists the processes of a container" {
