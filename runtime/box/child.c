@@ -71,11 +71,12 @@ static int make_mount(const BoxPlan *plan, const BoxMount *m, int root, const in
     return at < 0 ? at : 0;
 }
 
-static int park(const BoxPlan *plan, const int *given, Error *e)
+/* An overlay takes layers from mounts of our own namespace: so those that were sent join it. */
+static int park_layers(const BoxPlan *plan, const int *given, Error *e)
 {
     int r = 0;
 
-    for (size_t i = 0; plan->privileged && i < plan->spec->root.n_lowers + 2 && r >= 0; i++)
+    for (size_t i = 0; i < plan->spec->root.n_lowers + 2 && r >= 0; i++)
         r = mount_park(given[i], e);
     return r;
 }
@@ -91,8 +92,7 @@ static int make_root(const BoxPlan *plan, const int *given, Error *e)
 
     if (plan->privileged)
         up.dir_fd = given[r->n_lowers];
-    /* An overlay takes layers from mounts of our own namespace: so those that were sent join it. */
-    if (!plan->unattached && (q = park(plan, given, e)) < 0)
+    if (plan->privileged && !plan->unattached && (q = park_layers(plan, given, e)) < 0)
         return q;
     mnt = snapshot_mount(plan->privileged ? given : r->lowers, r->n_lowers, &up, &upper, e);
     if (mnt < 0)

@@ -30,8 +30,7 @@ struct Box {
     int cgroup;
     int upper;
     bool upper_shifted; /* owners in the upper are the host's ids still: see root.c */
-    bool
-        unattached; /* likewise: the child must not attach the mounts that it gets before it has made an overlay of them */
+    bool unattached;    /* the child makes its overlay of the mounts it gets before it attaches any */
     bool watched;
     bool over_limit; /* the watch killed it */
     bool ended;

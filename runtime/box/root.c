@@ -91,8 +91,8 @@ static int copy_upper(const BoxSpec *spec, Box *box, int dir, int *ret, Error *e
 
     ret[1] = dir;
     ret[0] = clone_mapped(dir, box->userns, &mapped, &why);
-    if (ret[0] ==
-        -EINVAL) { /* such a kernel also wants each mount of an overlay attached by whom makes it: snapshot_mount() has a helper for that */
+    if (ret[0] == -EINVAL) {
+        /* Such a kernel also wants each mount of an overlay attached by whom makes it: snapshot_mount() does that apart. */
         ret[0] = dir;
         ret[1] = mount_clone(spec->root.lowers[0], e);
         box->unattached = true;

@@ -168,8 +168,8 @@ int filesystem_make(const ConfigMount *c, const char *label, Error *e)
 {
     bool cgroup = streq(c->type, "cgroup");
     const char *type = cgroup ? "cgroup2" : c->type; /* there is no other here */
-    uint64_t attr = ((c->options.attr_set & ~c->options.attr_clear_rec) | c->options.attr_set_rec) &
-                    ~(uint64_t) MOUNT_ATTR_RDONLY;
+    uint64_t attr =
+        ((c->options.attr_set & ~c->options.attr_clear_rec) | c->options.attr_set_rec) & ~(uint64_t) MOUNT_ATTR_RDONLY;
     _cleanup_close_ int fs = fsopen(type, FSOPEN_CLOEXEC), fd = -EBADF;
     int r;
 

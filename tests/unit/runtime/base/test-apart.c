@@ -96,8 +96,10 @@ TEST(its_death_is_told)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNIT(it_cannot_be_traced_and_we_can_again_afterwards), UNIT(one_within_another_gives_back_what_it_found),
-        UNIT(what_it_opens_is_ours_where_the_table_is_shared), UNIT(its_directory_is_its_own),
+        UNIT(it_cannot_be_traced_and_we_can_again_afterwards),
+        UNIT(one_within_another_gives_back_what_it_found),
+        UNIT(what_it_opens_is_ours_where_the_table_is_shared),
+        UNIT(its_directory_is_its_own),
         UNIT(its_death_is_told),
     };
 
