@@ -177,11 +177,11 @@ static void one_round(Contender *c, size_t round, unsigned at_once, int counter)
 
 static void compile(const char *path, SeccompFilter *ret)
 {
-    _cleanup_json_ json_t *profile = json_load_file(path, 0, NULL);
+    _cleanup_json_ json_t *profile = NULL;
     Error e = {};
 
-    if (!profile || seccomp_compile(profile, ret, &e) < 0) {
-        fprintf(stderr, "rounds: %s: %s\n", path, profile ? e.text : "cannot be read");
+    if (json_read_at(AT_FDCWD, path, JSON_FILE_MAX, &profile, &e) < 0 || seccomp_compile(profile, ret, &e) < 0) {
+        fprintf(stderr, "rounds: %s\n", e.text);
         exit(1);
     }
 }
