@@ -392,17 +392,26 @@ static int verb_logs(const Options *o)
 typedef struct Verb {
     const char *name;
     int n_args;
+    const char *takes; /* of the options that main() reads, besides those that all verbs take */
     int (*run)(const Options *o);
 } Verb;
 
 static const Verb verbs[] = {
-    {"start", 1, verb_start},     {"status", 1, verb_status},
-    {"swap", 2, verb_swap},       {"rollback", 1, verb_rollback},
-    {"recover", 1, verb_recover}, {"stop", 1, verb_stop},
-    {"detach", 1, verb_detach},   {"logs", 1, verb_logs},
-    {"discard", 2, verb_discard}, {"generations", 1, verb_generations},
-    {"history", 1, verb_history}, {"probes", 1, verb_probes},
+    {"start", 1, "fc", verb_start},           {"status", 1, "", verb_status},    {"swap", 2, "n", verb_swap},
+    {"rollback", 1, "t", verb_rollback},      {"recover", 1, "t", verb_recover}, {"stop", 1, "", verb_stop},
+    {"detach", 1, "", verb_detach},           {"logs", 1, "", verb_logs},        {"discard", 2, "", verb_discard},
+    {"generations", 1, "", verb_generations}, {"history", 1, "", verb_history},  {"probes", 1, "", verb_probes},
 };
+
+/* The first option that the verb does not take, or NULL. */
+static const char *unwanted_option(const Options *o, const char *takes)
+{
+    return o->foreground && !strchr(takes, 'f')     ? "--foreground"
+           : o->container && !strchr(takes, 'c')    ? "--container"
+           : o->no_rehearsal && !strchr(takes, 'n') ? "--no-rehearsal"
+           : o->to && !strchr(takes, 't')           ? "--to"
+                                                    : NULL;
+}
 
 static int run_verb(int argc, char **argv, Options *o)
 {
@@ -411,6 +420,10 @@ static int run_verb(int argc, char **argv, Options *o)
             continue;
         if (argc - 1 != verbs[i].n_args)
             return usage();
+        if (unwanted_option(o, verbs[i].takes)) {
+            fprintf(stderr, "moss-shim: %s takes no %s\n", argv[0], unwanted_option(o, verbs[i].takes));
+            return 2;
+        }
         o->agent = argv[1];
         o->argument = argc > 2 ? argv[2] : NULL;
         if (!agent_name_valid(o->agent)) {

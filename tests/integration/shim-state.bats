@@ -209,6 +209,8 @@ outcome() { jq -r .outcome "$BATS_TEST_TMPDIR/answer"; }
     [ "$(jq -r 'keys[]' <<<"$output")" = error ]
     says 2 '"x" is no number of an epoch' discard "$NAME" x
     says 2 '"nonsense" is no verb' nonsense "$NAME"
+    says 2 'status takes no --to' status "$NAME" --to "$GOOD"
+    says 2 'rollback takes no --no-rehearsal' rollback "$NAME" --no-rehearsal
     [ "$(state state)" = STEADY ]
     [ "$(state last_swap)" = null ]
 }
