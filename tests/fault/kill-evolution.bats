@@ -67,7 +67,7 @@ no_stage_twice() {
         [ "$(steps "$evolution" | grep -c iteration)" -ge "$stages" ]
         [ ! -e "$agent/worktrees" ]
         [ -z "$(ls "$MOSS_STORE/tmp")" ]
-        ! grep -q "$world" /proc/self/mountinfo
+        run ! grep "$world" /proc/self/mountinfo
         [ -z "$(clerk_cgroup)" ]
         [ -z "$(git -C "$world/source" status --porcelain)" ]
     done
