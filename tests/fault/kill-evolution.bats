@@ -2,6 +2,8 @@
 # SIGKILL at random moments of an evolution: started again it resumes, repeats no finished stage, leaves nothing behind and ends with the verdict of one that
 # nobody disturbed. KILLS is how many (15; 50 with MOSS_FULL=1), KILL_SEED where the moments come from: printed, so that a failure can be had again.
 
+bats_require_minimum_version 1.5.0
+
 setup_file() {
     export MOSS_BUILD world
     world=$BATS_FILE_TMPDIR/world
