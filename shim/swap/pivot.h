@@ -4,10 +4,10 @@
 
 /* Puts the root of a generation, with a state volume, in place of the container's present root, below PID 1's feet.
  *
- * The overlay (the generation's layers, idmapped, below a fresh tmpfs) and the state volume are built here, detached. A process of ours (runtime/base/apart.h) enters the container's user and
- * mount namespace, covers "/" with the overlay, moves copies of the mounts that stay (/proc, /dev) and the state volume onto it, and pivots: pivot_root(2)
- * takes along PID 1, whose root the old one was. The old root has no other user, since the incarnation is dead; that it vanishes takes longer than all the rest, and is left to
- * container_settle(), when nobody waits any more. */
+ * The overlay (the generation's layers, idmapped, below a fresh tmpfs) and the state volume are built here, detached. A process of ours
+ * (runtime/base/apart.h) enters the container's user and mount namespace, covers "/" with the overlay, moves copies of the mounts that stay (/proc, /dev) and
+ * the state volume onto it, and pivots: pivot_root(2) takes along PID 1, whose root the old one was. The old root has no other user, since the incarnation is
+ * dead; that it vanishes takes longer than all the rest, and is left to container_settle(), when nobody waits any more. */
 
 #include "runtime/store/store.h"
 #include "shim/swap/container.h"

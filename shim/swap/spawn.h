@@ -4,10 +4,10 @@
 
 /* Starts a process in a container: the agent, or a probe.
  *
- * A process of ours (runtime/base/apart.h) enters the namespaces and starts it there, born in the cgroup leaf that is given: whatever it forks is found through the leaf. It has no capability,
- * no_new_privs, the system call filter, the Landlock rules if there are any, and nothing open but its standard fds and, with `listen`, those that
- * LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES tell it of. With `notify` its bind(2) and listen(2) calls
- * are reported to us, see shim/hold/hold.h.
+ * A process of ours (runtime/base/apart.h) enters the namespaces and starts it there, born in the cgroup leaf that is given: whatever it forks is found
+ * through the leaf. It has no capability, no_new_privs, the system call filter, the Landlock rules if there are any, and nothing open but its standard fds
+ * and, with `listen`, those that LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES tell it of. With `notify` its bind(2) and listen(2) calls are reported to us, see
+ * shim/hold/hold.h.
  *
  * A probe is our own child (CLONE_PARENT) and ends with us at the latest. The agent, which has `born`, is to outlive us, and how it ends must not be lost with us:
  * it is made an orphan of the container at once, so that moss-init is its parent. It runs its program only after `born`, in which moss-init is told who

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What this machine takes, at the time, for what no pause of a swap is without: a process that changes its namespaces in our memory, one that executes a program, and a block
+/* What this machine takes, at the time, for what no pause of a swap is without: a process that does nothing in our memory, one that executes a program, and a block
  * that is on the disk afterwards, twice, as before the old incarnation ends and before the new one serves.
  *
  *     pause-floor DIRECTORY PROGRAM [N]     median and 99th percentile in microseconds of N (250), 20 ms apart */
