@@ -127,6 +127,19 @@ typedef struct LongOverlay {
     int mount; /* or -errno */
 } LongOverlay;
 
+/* Separated by commas, so that none may have one. */
+static int join_parameters(const ConfigMount *c, const char *label, StrBuf *ret)
+{
+    for (const char **p = c->options.parameters; *p; p++) {
+        if (strchr(*p, ','))
+            return -EINVAL;
+        (void) strbuf_addf(ret, "%s%s", ret->len ? "," : "", *p);
+    }
+    if (label)
+        (void) strbuf_addf(ret, ",context=\"%s\"", label);
+    return ret->failed ? -ENOMEM : ret->len >= LEGACY_DATA_MAX ? -E2BIG : 0;
+}
+
 /* Mount(2) takes a page of options, and a place: /proc, in a mount namespace of its own. */
 static void mount_at_proc(void *userdata)
 {
@@ -145,16 +158,11 @@ static int make_long_overlay(const ConfigMount *c, const char *label, uint64_t a
     struct mount_attr set = {.attr_set = attr, .attr_clr = MOUNT_ATTR__ATIME};
     _cleanup_(strbuf_done) StrBuf data = {};
     LongOverlay o = {.config = c, .mount = -EBADF};
-    int r;
+    int r = join_parameters(c, label, &data);
 
-    for (const char **p = c->options.parameters; *p; p++)
-        (void) strbuf_addf(&data, "%s%s", data.len ? "," : "", *p);
-    if (label)
-        (void) strbuf_addf(&data, ",context=\"%s\"", label);
-    if (data.failed || data.len >= LEGACY_DATA_MAX)
-        return error_errnof(e, data.failed ? -ENOMEM : -E2BIG, "cannot mount %s on %s", c->type, c->destination);
     o.data = data.data;
-    r = run_apart(mount_at_proc, &o, true);
+    if (r >= 0)
+        r = run_apart(mount_at_proc, &o, true);
     if (r >= 0)
         r = o.mount;
     if (r >= 0 && mount_setattr(o.mount, "", AT_EMPTY_PATH, &set, sizeof(set)) < 0) {

@@ -416,12 +416,14 @@ static const char *unwanted_option(const Options *o, const char *takes)
 static int run_verb(int argc, char **argv, Options *o)
 {
     for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+        const char *unwanted = unwanted_option(o, verbs[i].takes);
+
         if (!streq(verbs[i].name, argv[0]))
             continue;
         if (argc - 1 != verbs[i].n_args)
             return usage();
-        if (unwanted_option(o, verbs[i].takes)) {
-            fprintf(stderr, "moss-shim: %s takes no %s\n", argv[0], unwanted_option(o, verbs[i].takes));
+        if (unwanted) {
+            fprintf(stderr, "moss-shim: %s takes no %s\n", argv[0], unwanted);
             return 2;
         }
         o->agent = argv[1];
